@@ -1,0 +1,1 @@
+"""The one button that the officer presses."""

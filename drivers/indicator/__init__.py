@@ -1,0 +1,1 @@
+"""The recording light that tells the public what happens."""
