@@ -1,0 +1,149 @@
+"""The station's command line. Exit status: 0 authentic, 1 not authentic or not signed, 2 unusable, 3 missing parts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+from station import export as exporting
+from station import report as reporting
+from station.errors import StationError
+from station.keys import load_station_key, write_new_key
+from station.opener import FileKeyOpener
+from storage.durable import replace_file
+from storage.errors import StorageError
+from storage.keyfiles import load_device_key
+from storage.verify import StoreReport, verify
+
+_UNUSABLE = 2
+
+app = typer.Typer(
+    name="station", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="The reference docking station: verify, open and export what Getuige devices recorded.",
+)  # fmt: skip
+
+Store = Annotated[Path, typer.Argument(help="A store, a folder of .seg files, or one .seg file.")]
+DeviceKey = Annotated[Path, typer.Option("--device-key", help="The device's public identity key (PEM).")]
+
+
+@app.command("verify")
+def verify_command(
+    store: Store,
+    device_key: DeviceKey,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    recording: Annotated[str | None, typer.Option(help="Judge this recording alone (id, or its beginning).")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=256, help="Threads; all cores by default.")] = None,
+) -> None:
+    """Check footage, without any secret: that this device made it, that it is whole and unchanged."""
+    report = verify(store, load_device_key(device_key), workers=workers)
+    verdict = report.verdict
+    data: dict[str, Any] = {}
+    if recording is not None:
+        chosen = exporting.choose_recording(report, recording)
+        verdict = chosen.verdict
+        data = {
+            "schema": reporting.SCHEMA,
+            "verdict": verdict.value,
+            "exit_status": verdict.exit_status,
+            "device": report.device.hex(),
+            "recordings": [reporting.recording_as_json(chosen)],
+        }
+    if as_json:
+        typer.echo(json.dumps(data or reporting.as_json(report), indent=2))
+    else:
+        for line in _only(report, recording):
+            typer.echo(line)
+    raise typer.Exit(verdict.exit_status)
+
+
+def _only(report: StoreReport, recording: str | None) -> list[str]:
+    if recording is None:
+        return list(reporting.as_text(report))
+    chosen = exporting.choose_recording(report, recording)
+    return [*reporting.recording_text(chosen), f"Verdict: {chosen.verdict.value}"]
+
+
+@app.command("export")
+def export_command(
+    store: Store,
+    key: Annotated[Path, typer.Option(help="The station's private key (PEM).")],
+    output: Annotated[Path, typer.Option(help="The MP4 to write; its report goes beside it as .json.")],
+    recording: Annotated[str | None, typer.Option(help="Recording id, or its beginning.")] = None,
+    device_key: Annotated[
+        Path | None,
+        typer.Option("--device-key", help="The device's public key; by default the device.pub beside the store."),
+    ] = None,
+    report_path: Annotated[Path | None, typer.Option("--report", help="Where to write the report instead.")] = None,
+    sound_prefix_only: Annotated[
+        bool, typer.Option("--sound-prefix-only", help="Export the sound beginning of what does not verify whole.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
+) -> None:
+    """Verify a recording, decrypt it, and write a standard MP4 with a report of what was verified."""
+    opener = FileKeyOpener(load_station_key(key))
+    identity = load_device_key(device_key or _device_key_beside(store))
+    report = verify(store, identity, keep_chunks=True)
+    chosen = exporting.choose_recording(report, recording)
+    total = sum(part.sound_bytes for part in chosen.segments)
+    with Progress(
+        "Decrypting", BarColumn(), DownloadColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(), transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("", total=total)
+        made = exporting.export_recording(
+            chosen, opener, output, sound_prefix_only=sound_prefix_only,
+            progress=lambda done: bar.update(task, completed=done),
+        )  # fmt: skip
+    sidecar = report_path or output.with_suffix(".json")
+    _write_report(sidecar, exporting.sidecar(report, chosen, made))
+    typer.echo(f"{output}: {made.size_bytes} bytes, {chosen.verdict.value}; report in {sidecar}")
+    if made.prefix_only:
+        typer.echo("Only the sound beginning was exported; the report says what is cut or broken.")
+
+
+@app.command("keygen")
+def keygen_command(
+    key: Annotated[Path, typer.Argument(help="Where to write the private key; the public one goes beside it as .pub.")],
+    x25519_only: Annotated[
+        bool, typer.Option("--x25519-only", help="No ML-KEM-768: smaller, not post-quantum.")
+    ] = False,
+) -> None:
+    """Make the unit's key pair: devices seal to the public half, the station opens with the private one."""
+    public = write_new_key(key, hybrid=not x25519_only)
+    typer.echo(f"Private key: {key} (keep it at the station). Public key for the devices: {public}")
+
+
+def _device_key_beside(store: Path) -> Path:
+    for folder in (store, *store.resolve().parents[:3]):
+        if folder.is_dir() and (folder / "device.pub").is_file():
+            return folder / "device.pub"
+    raise StationError(f"no device.pub in or above {store}: name the device's public key with --device-key")
+
+
+def _write_report(path: Path, data: dict[str, Any]) -> None:
+    try:
+        replace_file(path, (json.dumps(data, indent=2) + "\n").encode(), mode=0o600)
+    except OSError as error:
+        raise StationError(f"cannot write the report {path}: {error.strerror}") from None
+
+
+def main(run: Callable[[], object] = app) -> int:
+    """Run the command line; every error of ours is one line on stderr and exit status 2."""
+    try:
+        run()
+    except (StorageError, StationError) as error:
+        sys.stderr.write(f"station: {error}\n")
+        return _UNUSABLE
+    except BrokenPipeError:
+        return _UNUSABLE
+    except KeyboardInterrupt:
+        sys.stderr.write("station: interrupted\n")
+        return 130
+    return 0

@@ -1,0 +1,15 @@
+"""The errors of the station room."""
+
+from __future__ import annotations
+
+
+class StationError(Exception):
+    """Root of all errors here. The text is one line: what, where, and what to do."""
+
+
+class OpenError(StationError):
+    """Sealed bytes cannot be opened: another unit's, or changed."""
+
+
+class RefusedError(StationError):
+    """What was asked for is refused because it does not verify."""

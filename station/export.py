@@ -1,0 +1,176 @@
+"""Export: verify first, then decrypt, and write a standard fragmented MP4 with a report of what was verified."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from station.errors import RefusedError, StationError
+from station.opener import KeyOpener, SegmentOpener
+from station.report import recording_as_json
+from storage.chain_rules import RecordingReport
+from storage.durable import sync_directory, write_all
+from storage.layout import MAX_BODY_BYTES, Kind
+from storage.reader import SegmentReader
+from storage.segment_report import SegmentReport
+from storage.verdict import Verdict
+from storage.verify import StoreReport
+
+Progress = Callable[[int], None]
+"""Called with the number of sealed bytes done so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What was written."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    chunks: int
+    prefix_only: bool
+    """Only the sound beginning of the recording was exported."""
+
+
+def choose_recording(report: StoreReport, wanted: str | None) -> RecordingReport:
+    """Return the recording whose id begins with `wanted` (hex), or the only one there is.
+
+    Raises:
+        RefusedError: none or more than one fits.
+
+    """
+    found = [item for item in report.recordings if wanted is None or item.id.hex().startswith(wanted.lower())]
+    if len(found) == 1:
+        return found[0]
+    if not report.recordings:
+        raise RefusedError(f"no sound recording in {report.path}; verify it to see why")
+    ids = ", ".join(item.id.hex() for item in report.recordings[:10])
+    raise RefusedError(f"{'no' if not found else 'more than one'} recording fits; say --recording ID, one of: {ids}")
+
+
+def export_recording(
+    recording: RecordingReport,
+    opener: KeyOpener,
+    output: Path,
+    *,
+    sound_prefix_only: bool = False,
+    progress: Progress = lambda _done: None,
+) -> Export:
+    """Decrypt a verified recording into `output`, which appears whole or not at all.
+
+    The report must have been made with ``keep_chunks=True``.
+
+    Raises:
+        RefusedError: the recording is not authentic and whole, and `sound_prefix_only` was not given.
+        OpenError: the key does not fit, or the files changed since they were verified.
+        StationError: the output cannot be written, or the recording holds no media.
+
+    """
+    whole = recording.verdict is Verdict.AUTHENTIC
+    if not whole and not sound_prefix_only:
+        raise RefusedError(
+            f"recording {recording.id.hex()} is {recording.verdict.value}: {'; '.join(recording.notes)}. "
+            "Use --sound-prefix-only to export what is sound from its beginning"
+        )
+    segments = recording.segments[: recording.sound_prefix]
+    if not any(segment.media.chunks for segment in segments):
+        raise RefusedError(f"recording {recording.id.hex()} has no sound beginning to export")
+    temporary = output.with_name(output.name + ".part")
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            writer = _Mp4Writer(fd, progress)
+            for segment in segments:
+                writer.add(segment, opener)
+            os.fsync(fd)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(fd)
+        temporary.replace(output)
+        sync_directory(output.parent)
+    except OSError as error:
+        raise StationError(f"cannot export to {output}: {error.strerror}") from error
+    return Export(output, writer.size_bytes, writer.digest.hexdigest(), writer.chunks, not whole)
+
+
+class _Mp4Writer:
+    """Decrypts segments one after another into a file: the init segment once, then every media chunk."""
+
+    def __init__(self, fd: int, progress: Progress) -> None:
+        self._fd = fd
+        self._progress = progress
+        self._plain = memoryview(bytearray(1024 * 1024))
+        self._done_bytes = 0
+        self._init: bytes | None = None
+        self.size_bytes = 0
+        self.chunks = 0
+        self.digest = hashlib.sha256()
+
+    def add(self, segment: SegmentReport, opener: KeyOpener) -> None:
+        """Decrypt one verified segment."""
+        if segment.first is None or segment.opening is None or not segment.chunks:
+            raise StationError(f"{segment.path.name} was not verified")
+        keys = SegmentOpener(opener, segment.first.place, segment.opening)
+        chain = segment.opening.previous.tip.chain
+        with SegmentReader(segment.path) as reader:
+            for checked in segment.chunks:
+                header = checked.header
+                if header.kind in (Kind.OPENING, Kind.MEDIA):
+                    record = reader.at(checked.offset, header.record_bytes)
+                    start = len(record) - header.body_bytes - 64
+                    body = record[start : start + header.body_bytes]
+                    plain = keys.open_into(header.chunk, chain, record[:start], body, self._room(header.body_bytes))
+                    self._take(Kind(header.kind), plain)
+                chain = checked.tip.chain
+                self._done_bytes += header.record_bytes
+                self._progress(self._done_bytes)
+
+    def _take(self, kind: Kind, plain: memoryview) -> None:
+        if kind is Kind.OPENING:
+            if self._init is None:
+                self._init = bytes(plain)
+            elif self._init == plain:
+                return
+            else:
+                raise StationError("the recording's segments do not share one MP4 header: export them one by one")
+        else:
+            self.chunks += 1
+        write_all(self._fd, [plain])
+        self.digest.update(plain)
+        self.size_bytes += len(plain)
+
+    def _room(self, size: int) -> memoryview:
+        if len(self._plain) < size:
+            self._plain = memoryview(bytearray(min(2 * size, MAX_BODY_BYTES)))
+        return self._plain
+
+
+def sidecar(report: StoreReport, recording: RecordingReport, made: Export) -> dict[str, Any]:
+    """Return the report that goes beside an exported MP4: what was verified, and what was written."""
+    return {
+        "schema": "getuige-export/1",
+        "device": report.device.hex(),
+        "verdict": recording.verdict.value,
+        "recording": recording_as_json(recording),
+        "chain": {
+            "verdict": report.verdict.value,
+            "scope": report.scope.value,
+            "missing_segments": [list(item) for item in report.missing_segments],
+            "findings": [item.text for item in report.findings],
+        },
+        "export": {
+            "file": made.path.name,
+            "bytes": made.size_bytes,
+            "sha256": made.sha256,
+            "media_chunks": made.chunks,
+            "sound_prefix_only": made.prefix_only,
+            "made": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        },
+    }

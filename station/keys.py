@@ -1,0 +1,92 @@
+"""The unit's private key in a file: standard PEM (PKCS #8, RFC 5958) of ML-KEM-768 (RFC 9935) and X25519 (RFC 8410)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey
+
+from storage.durable import replace_file
+from storage.envelope import Recipient
+from storage.errors import KeyFileError
+from storage.keyfiles import encode_recipient, read_key_file
+
+
+@dataclass(frozen=True, slots=True)
+class StationKey:
+    """A recipient's private key; hybrid unless `mlkem` is None."""
+
+    x25519: X25519PrivateKey = field(repr=False)
+    mlkem: MLKEM768PrivateKey | None = field(repr=False)
+
+    @classmethod
+    def generate(cls, *, hybrid: bool = True) -> StationKey:
+        """Make a new key."""
+        return cls(X25519PrivateKey.generate(), MLKEM768PrivateKey.generate() if hybrid else None)
+
+    @property
+    def recipient(self) -> Recipient:
+        """The public half, which devices seal to."""
+        return Recipient(self.x25519.public_key(), self.mlkem.public_key() if self.mlkem else None)
+
+    @property
+    def hpke(self) -> X25519PrivateKey | MLKEM768X25519PrivateKey:
+        """The key as HPKE takes it."""
+        return self.x25519 if self.mlkem is None else MLKEM768X25519PrivateKey(self.mlkem, self.x25519)
+
+
+def load_station_key(path: Path) -> StationKey:
+    """Read a private key file.
+
+    Raises:
+        KeyFileError: missing, unreadable, or not such a key.
+
+    """
+    x25519: list[X25519PrivateKey] = []
+    mlkem: list[MLKEM768PrivateKey] = []
+    for block in read_key_file(path, "station key"):
+        try:
+            key = serialization.load_pem_private_key(block, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise KeyFileError(f"the station key {path} holds something that is not a private key") from None
+        if isinstance(key, X25519PrivateKey):
+            x25519.append(key)
+        elif isinstance(key, MLKEM768PrivateKey):
+            mlkem.append(key)
+        else:
+            raise KeyFileError(f"the station key {path} holds a key that is neither X25519 nor ML-KEM-768")
+    if len(x25519) != 1 or len(mlkem) > 1:
+        raise KeyFileError(f"the station key {path} must hold one X25519 key and at most one ML-KEM-768 key")
+    return StationKey(x25519[0], mlkem[0] if mlkem else None)
+
+
+def encode_station_key(key: StationKey) -> bytes:
+    """Return the PEM text of a private key, ML-KEM-768 first where it is hybrid. It is a secret."""
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return (key.mlkem.private_bytes(*form) if key.mlkem else b"") + key.x25519.private_bytes(*form)
+
+
+def write_new_key(path: Path, *, hybrid: bool = True) -> Path:
+    """Make a key; write the private half to `path` (mode 0600) and the public one beside it as ``.pub``.
+
+    Raises:
+        KeyFileError: `path` exists already, or cannot be written.
+
+    """
+    public = path.with_suffix(".pub")
+    for file in (path, public):
+        if file.exists():
+            raise KeyFileError(f"{file} exists already: a key that footage was sealed to must not be lost")
+    key = StationKey.generate(hybrid=hybrid)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, encode_station_key(key), mode=0o600)
+        replace_file(public, encode_recipient(key.recipient), mode=0o644)
+    except OSError as error:
+        raise KeyFileError(f"cannot write the key {path}: {error.strerror}") from None
+    return public

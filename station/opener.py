@@ -1,0 +1,102 @@
+"""Opening what a device sealed: the half of sealing that no device has (docs/FORMAT.md, "Opening")."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from cryptography.exceptions import InvalidTag
+
+from station.errors import OpenError
+from station.keys import StationKey
+from storage.envelope import Envelope, envelope_info
+from storage.layout import TAG_BYTES, Place
+from storage.particulars import Opening
+from storage.seal import aead, nonce
+
+
+class KeyOpener(Protocol):
+    """Something that can unwrap a content key: a key file today, a hardware module as a driver."""
+
+    @property
+    def recipient_id(self) -> bytes:
+        """The 16-byte id by which envelopes name this key."""
+        ...
+
+    def unwrap(self, envelope: Envelope, info: bytes) -> bytes:
+        """Return the content key.
+
+        Raises:
+            OpenError: the envelope is not for this key, or was changed.
+
+        """
+        ...
+
+
+class FileKeyOpener:
+    """Unwraps with a private key from a file."""
+
+    def __init__(self, key: StationKey) -> None:
+        self._key = key
+        self._recipient = key.recipient
+
+    @property
+    def recipient_id(self) -> bytes:
+        """The 16-byte id by which envelopes name this key."""
+        return self._recipient.id
+
+    def unwrap(self, envelope: Envelope, info: bytes) -> bytes:
+        """Return the content key; HPKE base mode, RFC 9180."""
+        if envelope.kem is not self._recipient.kem:
+            raise OpenError(
+                f"the envelope is for a {envelope.kem.value} key, the station key is {self._recipient.kem.value}"
+            )
+        try:
+            return envelope.kem.suite.decrypt(envelope.sealed, self._key.hpke, info=info)
+        except (InvalidTag, ValueError):
+            raise OpenError("the envelope does not open with the station key") from None
+
+
+class SegmentOpener:
+    """Opens the chunks of one segment."""
+
+    def __init__(self, opener: KeyOpener, place: Place, opening: Opening) -> None:
+        """Unwrap the segment's content key.
+
+        Raises:
+            OpenError: none of the envelopes is for this key.
+
+        """
+        for envelope in opening.envelopes:
+            if envelope.recipient == opener.recipient_id:
+                key = opener.unwrap(envelope, envelope_info(place, opening.path[-1].public))
+                break
+        else:
+            raise OpenError(
+                f"segment {place.segment} was not sealed to this station key: use the key of the unit that enrolled "
+                f"device {place.device.hex()}"
+            )
+        self._segment = place.segment
+        self._decrypt_into = aead(opening.cipher, key).decrypt_into
+
+    def open_into(
+        self, chunk: int, chain: bytes, head: bytes | memoryview, body: bytes | memoryview, out: memoryview
+    ) -> memoryview:
+        """Decrypt a body into `out` and return the part of it that was filled.
+
+        Args:
+            chunk: The chunk's number.
+            chain: The chain value before the chunk, 32 bytes.
+            head: The chunk's header and particulars.
+            body: Ciphertext and tag.
+            out: At least as long as the plaintext.
+
+        Raises:
+            OpenError: the body is not what was sealed.
+
+        """
+        plain = out[: len(body) - TAG_BYTES]
+        try:
+            self._decrypt_into(nonce(chunk), body, chain + bytes(head), plain)
+        except InvalidTag:
+            raise OpenError(f"chunk {chunk} of segment {self._segment} does not open: its body was changed") from None
+        return plain

@@ -1,0 +1,131 @@
+"""The rules that one segment must obey, with no I/O (docs/FORMAT.md, "Verifying a segment").
+
+`SegmentCheck` is fed the records of a segment in order. The rules, in the order in which a record meets them:
+
+1. The first chunk is an opening; no other is.
+2. Every chunk has the opening's device, segment, recording and boot.
+3. Chunks are numbered 0, 1, 2 ... without a hole.
+4. Nothing follows a closing.
+5. Particulars are what the kind of chunk allows.
+6. The opening's key path leads from the device's identity to the segment's key.
+7. The last signature is good for the chain value that all the records before it lead to. As that value covers every
+   header, body digest and signature before it, one good signature vouches for the whole; where it fails, bisection
+   finds the last one that is good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from storage.chain import Tip, link, signed_bytes
+from storage.errors import FormatError, UnsignedError
+from storage.keyfiles import device_id
+from storage.keypath import check_path
+from storage.layout import SIGNATURE_BYTES, Header, Kind
+from storage.particulars import Gap, Opening, parse_closing, parse_gaps, parse_opening
+
+_NO_SIGNATURE = bytes(SIGNATURE_BYTES)
+_MEDIA_KINDS = frozenset({Kind.MEDIA, Kind.EVENTS, Kind.CLOSING, Kind.HEARTBEAT})
+_JOURNAL_KINDS = frozenset({Kind.EVENTS, Kind.CLOSING, Kind.HEARTBEAT})
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedChunk:
+    """A record that fits the rules so far; `tip` is what the records up to it lead to."""
+
+    header: Header
+    offset: int
+    tip: Tip
+    gaps: tuple[Gap, ...] = ()
+
+
+class SegmentCheck:
+    """Checks the records of one segment against the identity (raw Ed25519 public key) of one device."""
+
+    def __init__(self, identity: bytes) -> None:
+        self._identity = identity
+        self._key: Ed25519PublicKey | None = None
+        self._tip: Tip | None = None
+        self.opening: Opening | None = None
+        self.reason: str | None = None
+        self.chunks: list[CheckedChunk] = []
+
+    def add(self, header: Header, head: bytes | memoryview, body_digest: bytes, signature: bytes, offset: int) -> None:
+        """Take the next record; `head` is its header and particulars, `offset` its place in the file.
+
+        Raises:
+            UnsignedError: the first record carries no signature.
+            FormatError: the record breaks a rule.
+
+        """
+        gaps: tuple[Gap, ...] = ()
+        if self._tip is None:
+            previous = self._open(header, head, signature)
+        else:
+            previous = self._tip
+            gaps = self._follow(header, head)
+        self._tip = Tip(link(previous, head, body_digest), signature)
+        self.chunks.append(CheckedChunk(header, offset, self._tip, gaps))
+
+    def _open(self, header: Header, head: bytes | memoryview, signature: bytes) -> Tip:
+        if header.kind != Kind.OPENING or header.chunk != 0:
+            raise FormatError("the segment does not begin with its opening chunk")
+        if signature == _NO_SIGNATURE:
+            raise UnsignedError("the segment carries no signature")
+        if header.place.device != device_id(self._identity):
+            raise FormatError(f"the segment says that it is of device {header.place.device.hex()}")
+        opening = parse_opening(head[-header.particulars_bytes :] if header.particulars_bytes else b"")
+        if opening.media != any(header.place.recording):
+            raise FormatError("the opening's type and the header's recording contradict each other")
+        check_path(self._identity, header.place.device, header.place.segment, opening.path)
+        self._key = Ed25519PublicKey.from_public_bytes(opening.path[-1].public)
+        self.opening = opening
+        return opening.previous.tip
+
+    def _follow(self, header: Header, head: bytes | memoryview) -> tuple[Gap, ...]:
+        first = self.chunks[0].header
+        number = len(self.chunks)
+        if self.reason is not None:
+            raise FormatError("a chunk follows the closing chunk")
+        if header.place != first.place:
+            raise FormatError(f"chunk {header.chunk} is of another segment, recording, boot or device")
+        if header.chunk != number:
+            raise FormatError(f"chunk {header.chunk} stands where chunk {number} should")
+        allowed = _MEDIA_KINDS if any(first.place.recording) else _JOURNAL_KINDS
+        if header.kind not in allowed:
+            raise FormatError(f"chunk {number} is of a kind that does not belong there")
+        if header.flags and header.kind != Kind.MEDIA:
+            raise FormatError(f"chunk {number} has flags that only media chunks have")
+        length = header.particulars_bytes
+        if header.kind == Kind.CLOSING:
+            self.reason = parse_closing(head[-length:] if length else b"")
+        elif length:
+            if header.kind != Kind.MEDIA:
+                raise FormatError(f"chunk {number} has particulars that its kind does not have")
+            return parse_gaps(head[-length:])
+        return ()
+
+    def sound(self) -> int:
+        """Return how many of the chunks taken so far are vouched for by a good signature."""
+        if not self.chunks or self._good(len(self.chunks) - 1):
+            return len(self.chunks)
+        low, high = 0, len(self.chunks) - 1  # chunks below `low` are vouched for; `high` is known bad
+        while low < high:
+            middle = (low + high) // 2
+            if self._good(middle):
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _good(self, index: int) -> bool:
+        assert self._key is not None  # noqa: S101 - a chunk was taken, so the opening was
+        tip = self.chunks[index].tip
+        try:
+            self._key.verify(tip.signature, signed_bytes(tip.chain))
+        except InvalidSignature:
+            return False
+        return True

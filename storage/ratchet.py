@@ -1,0 +1,122 @@
+"""The forward-secure signing keys: which are still to come, and none that is past (docs/FORMAT.md, "Signing keys").
+
+Nothing here does I/O. A keyring at any moment holds the private keys of positions after the last opened segment and
+no other, so whoever copies the flash can sign what comes, and nothing that came before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from storage import cbor
+from storage.errors import EnrolmentError, FormatError
+from storage.fields import as_bytes, as_int, as_list, expect_keys
+from storage.keyfiles import device_id
+from storage.keypath import Certificate, ancestry, children, statement
+from storage.layout import MAX_SEGMENT, SIGNATURE_BYTES
+from storage.signer import MemorySigner, Signer
+
+_KEYS = frozenset({"v", "identity", "seeds", "certificates"})
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The device's public identity, the private keys of segments to come, and the certificates that lead to them."""
+
+    identity: bytes
+    seeds: Mapping[int, bytes] = field(repr=False)
+    certificates: Mapping[int, Certificate]
+
+    @property
+    def device(self) -> bytes:
+        """The 16-byte device id."""
+        return device_id(self.identity)
+
+    def signer(self, segment: int) -> MemorySigner:
+        """Return the key of a segment that has not been opened yet.
+
+        Raises:
+            EnrolmentError: that key is erased, or was never made.
+
+        """
+        try:
+            return MemorySigner.from_seed(self.seeds[segment])
+        except KeyError:
+            raise EnrolmentError(f"the signing key of segment {segment} is not in the keyring") from None
+
+    def path(self, segment: int) -> tuple[Certificate, ...]:
+        """Return the certificates from the identity down to `segment`."""
+        return tuple(self.certificates[position] for position in ancestry(segment))
+
+    def prepared(self, segment: int) -> Keyring:
+        """Return the keyring with the keys that `segment`'s key certifies, each new."""
+        signer = self.signer(segment)
+        seeds, certificates = dict(self.seeds), dict(self.certificates)
+        for position in children(segment):
+            if position not in seeds:
+                _add(seeds, certificates, signer, self.device, position)
+        return Keyring(self.identity, seeds, certificates)
+
+    def retired(self, segment: int) -> Keyring:
+        """Return the keyring without the keys up to and including `segment`."""
+        seeds = {position: seed for position, seed in self.seeds.items() if position > segment}
+        needed = {step for position in seeds for step in ancestry(position)}
+        return Keyring(self.identity, seeds, {step: self.certificates[step] for step in sorted(needed)})
+
+    def encode(self) -> bytes:
+        """Return the keyring as deterministic CBOR. It holds secrets."""
+        return cbor.encode(
+            {
+                "v": 1,
+                "identity": self.identity,
+                "seeds": [[position, self.seeds[position]] for position in sorted(self.seeds)],
+                "certificates": [[step.position, step.public, step.signature] for step in self.certificates.values()],
+            }
+        )
+
+
+def enrol(identity: Signer) -> Keyring:
+    """Return a new keyring, its first keys certified by `identity`, which is not needed afterwards."""
+    seeds: dict[int, bytes] = {}
+    certificates: dict[int, Certificate] = {}
+    for position in children(0):
+        _add(seeds, certificates, identity, device_id(identity.public), position)
+    return Keyring(identity.public, seeds, certificates)
+
+
+def decode(data: bytes) -> Keyring:
+    """Parse what `Keyring.encode` wrote.
+
+    Raises:
+        FormatError: something else.
+
+    """
+    fields = cbor.decode_map(data, "the keyring")
+    expect_keys(fields, "the keyring", _KEYS)
+    if as_int(fields["v"], "keyring version", 255) != 1:
+        raise FormatError("the keyring's version is unknown to this program, which reads version 1")
+    seeds = {}
+    for item in as_list(fields["seeds"], "seeds", 1024):
+        position, seed = as_list(item, "a seed", 2)
+        seeds[as_int(position, "position", MAX_SEGMENT)] = as_bytes(seed, "seed", 32)
+    certificates = {}
+    for item in as_list(fields["certificates"], "certificates", 2048):
+        position, public, signature = as_list(item, "a certificate", 3)
+        certificates[as_int(position, "position", MAX_SEGMENT)] = Certificate(
+            position, as_bytes(public, "key", 32), as_bytes(signature, "signature", SIGNATURE_BYTES)
+        )
+    return Keyring(as_bytes(fields["identity"], "identity", 32), seeds, certificates)
+
+
+def _add(
+    seeds: dict[int, bytes],
+    certificates: dict[int, Certificate],
+    parent: Signer,
+    device: bytes,
+    position: int,
+) -> None:
+    key = MemorySigner.generate()
+    seeds[position] = key.seed
+    signature = parent.sign(statement(device, position, key.public))
+    certificates[position] = Certificate(position, key.public, signature)

@@ -1,0 +1,74 @@
+"""Verifying all that was given: every segment, the links between them, and each recording (docs/FORMAT.md,
+"Verifying a store"). The rules of the chain are in `chain_rules`, which does no I/O; here files meet cores.
+"""  # noqa: D205
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.chain_rules import Finding, RecordingReport, check_links, judge_recordings
+from storage.inventory import Scope, take_inventory
+from storage.keyfiles import device_id
+from storage.segment_report import SegmentReport, unreadable, verify_segment
+from storage.verdict import Verdict, worst
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """The whole answer of the verifier."""
+
+    path: Path
+    scope: Scope
+    device: bytes
+    verdict: Verdict
+    segments: tuple[SegmentReport, ...]
+    recordings: tuple[RecordingReport, ...]
+    missing_segments: tuple[tuple[int, int], ...]
+    """Ranges of segment numbers, first and last, of which nothing is there."""
+    findings: tuple[Finding, ...]
+    """What is wrong with the chain or with files, beyond what the recordings say."""
+
+
+def verify(path: Path, identity: bytes, *, workers: int | None = None, keep_chunks: bool = False) -> StoreReport:
+    """Verify a store, a folder of segments or one segment against a device's identity (raw Ed25519 public key).
+
+    Segments are read by `workers` threads (all cores by default): hashing runs outside the interpreter's lock.
+
+    Raises:
+        InputError: nothing there to verify, or it cannot be listed.
+
+    """
+    inventory = take_inventory(path)
+    count = workers or _cores()
+
+    def one(file: Path) -> SegmentReport:
+        try:
+            return verify_segment(file, identity, keep_chunks=keep_chunks)
+        except OSError as error:
+            return unreadable(file, error.strerror or "unknown error")
+
+    if count == 1 or len(inventory.paths) == 1:
+        segments = tuple(map(one, inventory.paths))
+    else:
+        with ThreadPoolExecutor(count, thread_name_prefix="verify") as pool:
+            segments = tuple(pool.map(one, inventory.paths))
+    links = check_links(segments, inventory.scope, identity)
+    recordings = judge_recordings(links)
+    verdict = worst([finding.verdict for finding in links.findings] + [item.verdict for item in recordings])
+    return StoreReport(
+        path=path,
+        scope=inventory.scope,
+        device=device_id(identity),
+        verdict=verdict,
+        segments=segments,
+        recordings=recordings,
+        missing_segments=links.missing,
+        findings=links.findings,
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
