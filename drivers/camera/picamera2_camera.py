@@ -7,6 +7,7 @@ imported anywhere.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -57,7 +58,27 @@ def load_picamera2() -> Picamera2Parts:
             f"camera: picamera2 cannot be imported ({error}); install the system package python3-libcamera and this "
             "project's extra 'device', in a virtual environment that sees system packages"
         ) from error
-    return Picamera2Parts(Picamera2, H264Encoder, Output, NullPreview)
+    return Picamera2Parts(without_leak(Picamera2), H264Encoder, Output, NullPreview)
+
+
+def without_leak(base: type[Any]) -> type[Any]:
+    """Make a `Picamera2` that gives its pipe back when the camera cannot be opened.
+
+    picamera2 0.3 keeps both ends open then: a recorder that tries a missing camera again and again would run out of
+    descriptors.
+    """
+
+    class Opened(base):  # type: ignore[misc]
+        def __init__(self, camera_number: int) -> None:
+            try:
+                super().__init__(camera_number)
+            except BaseException:
+                if hasattr(self, "notifymeread"):
+                    self.notifymeread.close()
+                    os.close(self.notifyme_w)
+                raise
+
+    return Opened
 
 
 class Picamera2Camera:
