@@ -23,6 +23,14 @@ if IN_RIG:
     @pytest.fixture
     def sound_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundCard]:
         """A sound card that counts: its samples are 0, 1, 2 ... in 16 bits."""
-        with SoundCard(tmp_path, sample_rate=48_000) as card:
+        # 340 ms, so that a busy machine loses nothing
+        with SoundCard(tmp_path, sample_rate=48_000, buffer_bytes=32_768) as card:
+            monkeypatch.setenv("ALSA_CONFIG_PATH", str(card.configuration))
+            yield card
+
+    @pytest.fixture
+    def small_sound_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundCard]:
+        """The same with a buffer of 40 ms: whoever lingers loses."""
+        with SoundCard(tmp_path, sample_rate=48_000, buffer_bytes=4_096) as card:
             monkeypatch.setenv("ALSA_CONFIG_PATH", str(card.configuration))
             yield card

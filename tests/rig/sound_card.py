@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK_MS = 20
-_F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ
 
 _CONFIGURATION = """</usr/share/alsa/alsa.conf>
 pcm.!default {{
@@ -49,14 +48,15 @@ def tone(frequency_hz: float, sample_rate: int) -> Samples:
 class SoundCard:
     """One channel of s16le. As with a card, what nobody fetches in time is lost; `lost_blocks` counts it."""
 
-    def __init__(self, folder: Path, *, sample_rate: int, samples: Samples = ramp) -> None:
+    def __init__(self, folder: Path, *, sample_rate: int, buffer_bytes: int, samples: Samples = ramp) -> None:
+        """Make the FIFO and ALSA's configuration in `folder`; `buffer_bytes` is rounded up to whole pages."""
         self.configuration = folder / "asound.conf"
         fifo = folder / "microphone"
         self.configuration.write_text(_CONFIGURATION.format(fifo=fifo), encoding="utf-8")
         os.mkfifo(fifo)
         # Opened for both directions, so that neither side ever waits for the other to open it.
         self._pipe = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
-        fcntl.fcntl(self._pipe, _F_SETPIPE_SZ, 4096)  # two blocks of 20 ms at 48 kHz: a card's own buffer
+        fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, buffer_bytes)
         self._sample_rate = sample_rate
         self.samples = samples
         self.plugged = threading.Event()
