@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from typing import Any
 
 from station.errors import RefusedError, StationError
 from station.opener import KeyOpener, SegmentOpener
+from station.pipeline import OutputPipeline
 from station.report import recording_as_json
 from storage.chain_rules import RecordingReport
-from storage.durable import sync_directory, write_all
-from storage.layout import MAX_BODY_BYTES, Kind
+from storage.durable import sync_directory
+from storage.layout import HEADER_BYTES, Kind
 from storage.reader import SegmentReader
 from storage.segment_report import SegmentReport
 from storage.verdict import Verdict
@@ -84,9 +84,11 @@ def export_recording(
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            writer = _Mp4Writer(fd, progress)
-            for segment in segments:
-                writer.add(segment, opener)
+            with OutputPipeline(fd) as pipeline:
+                writer = _Mp4Writer(pipeline, progress)
+                for segment in segments:
+                    writer.add(segment, opener)
+                pipeline.finish()
             os.fsync(fd)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -97,59 +99,48 @@ def export_recording(
         sync_directory(output.parent)
     except OSError as error:
         raise StationError(f"cannot export to {output}: {error.strerror}") from error
-    return Export(output, writer.size_bytes, writer.digest.hexdigest(), writer.chunks, not whole)
+    return Export(output, pipeline.size_bytes, pipeline.digest.hexdigest(), writer.chunks, not whole)
 
 
 class _Mp4Writer:
-    """Decrypts segments one after another into a file: the init segment once, then every media chunk."""
+    """Decrypts segments one after another: the init segment once, then every media chunk."""
 
-    def __init__(self, fd: int, progress: Progress) -> None:
-        self._fd = fd
+    def __init__(self, pipeline: OutputPipeline, progress: Progress) -> None:
+        self._pipeline = pipeline
         self._progress = progress
-        self._plain = memoryview(bytearray(1024 * 1024))
         self._done_bytes = 0
         self._init: bytes | None = None
-        self.size_bytes = 0
         self.chunks = 0
-        self.digest = hashlib.sha256()
 
     def add(self, segment: SegmentReport, opener: KeyOpener) -> None:
         """Decrypt one verified segment."""
         if segment.first is None or segment.opening is None or not segment.chunks:
             raise StationError(f"{segment.path.name} was not verified")
         keys = SegmentOpener(opener, segment.first.place, segment.opening)
-        chain = segment.opening.previous.tip.chain
         with SegmentReader(segment.path) as reader:
             for checked in segment.chunks:
                 header = checked.header
                 if header.kind in (Kind.OPENING, Kind.MEDIA):
                     record = reader.at(checked.offset, header.record_bytes)
-                    start = len(record) - header.body_bytes - 64
+                    start = HEADER_BYTES + header.particulars_bytes
                     body = record[start : start + header.body_bytes]
-                    plain = keys.open_into(header.chunk, chain, record[:start], body, self._room(header.body_bytes))
-                    self._take(Kind(header.kind), plain)
-                chain = checked.tip.chain
+                    loan, room = self._pipeline.lend(header.body_bytes)
+                    plain = keys.open_into(header.chunk, record[:start], body, room)
+                    if header.kind == Kind.MEDIA or self._is_first(plain):
+                        self._pipeline.send(loan, plain)
+                    else:
+                        self._pipeline.give_back(loan)
+                    self.chunks += header.kind == Kind.MEDIA
                 self._done_bytes += header.record_bytes
                 self._progress(self._done_bytes)
 
-    def _take(self, kind: Kind, plain: memoryview) -> None:
-        if kind is Kind.OPENING:
-            if self._init is None:
-                self._init = bytes(plain)
-            elif self._init == plain:
-                return
-            else:
-                raise StationError("the recording's segments do not share one MP4 header: export them one by one")
-        else:
-            self.chunks += 1
-        write_all(self._fd, [plain])
-        self.digest.update(plain)
-        self.size_bytes += len(plain)
-
-    def _room(self, size: int) -> memoryview:
-        if len(self._plain) < size:
-            self._plain = memoryview(bytearray(min(2 * size, MAX_BODY_BYTES)))
-        return self._plain
+    def _is_first(self, init: memoryview) -> bool:
+        if self._init is None:
+            self._init = bytes(init)
+            return True
+        if self._init != init:
+            raise StationError("the recording's segments do not share one MP4 header: export them one by one")
+        return False
 
 
 def sidecar(report: StoreReport, recording: RecordingReport, made: Export) -> dict[str, Any]:

@@ -76,16 +76,14 @@ class SegmentOpener:
                 f"device {place.device.hex()}"
             )
         self._segment = place.segment
+        self._history = opening.previous.tip.chain
         self._decrypt_into = aead(opening.cipher, key).decrypt_into
 
-    def open_into(
-        self, chunk: int, chain: bytes, head: bytes | memoryview, body: bytes | memoryview, out: memoryview
-    ) -> memoryview:
+    def open_into(self, chunk: int, head: bytes | memoryview, body: bytes | memoryview, out: memoryview) -> memoryview:
         """Decrypt a body into `out` and return the part of it that was filled.
 
         Args:
             chunk: The chunk's number.
-            chain: The chain value before the chunk, 32 bytes.
             head: The chunk's header and particulars.
             body: Ciphertext and tag.
             out: At least as long as the plaintext.
@@ -96,7 +94,7 @@ class SegmentOpener:
         """
         plain = out[: len(body) - TAG_BYTES]
         try:
-            self._decrypt_into(nonce(chunk), body, chain + bytes(head), plain)
+            self._decrypt_into(nonce(chunk), body, self._history + bytes(head), plain)
         except InvalidTag:
             raise OpenError(f"chunk {chunk} of segment {self._segment} does not open: its body was changed") from None
         return plain

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from storage.layout import CHAIN_BYTES, SIGNATURE_BYTES
+from storage.layout import SIGNATURE_BYTES
 
 _CHUNK_CONTEXT = b"getuige/1 chunk\0"
 _GENESIS_CONTEXT = b"getuige/1 genesis\0"
 
 
-@dataclass(frozen=True, slots=True)
-class Tip:
+class Tip(NamedTuple):
     """Where the chain stands after a chunk: its chain value and its signature, both bound by the next chunk."""
 
     chain: bytes
     signature: bytes
-
-    def __post_init__(self) -> None:
-        if len(self.chain) != CHAIN_BYTES or len(self.signature) != SIGNATURE_BYTES:
-            raise ValueError("a tip is a 32-byte chain value and a 64-byte signature")
 
 
 def genesis(identity: bytes) -> Tip:

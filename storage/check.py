@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -28,12 +28,11 @@ from storage.layout import SIGNATURE_BYTES, Header, Kind
 from storage.particulars import Gap, Opening, parse_closing, parse_gaps, parse_opening
 
 _NO_SIGNATURE = bytes(SIGNATURE_BYTES)
-_MEDIA_KINDS = frozenset({Kind.MEDIA, Kind.EVENTS, Kind.CLOSING, Kind.HEARTBEAT})
-_JOURNAL_KINDS = frozenset({Kind.EVENTS, Kind.CLOSING, Kind.HEARTBEAT})
+_MEDIA_KINDS = frozenset(map(int, Kind)) - {int(Kind.OPENING)}
+_JOURNAL_KINDS = _MEDIA_KINDS - {int(Kind.MEDIA)}
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedChunk:
+class CheckedChunk(NamedTuple):
     """A record that fits the rules so far; `tip` is what the records up to it lead to."""
 
     header: Header

@@ -1,7 +1,7 @@
-"""The thread that makes sealed chunks durable, named "flash" and owned by the store.
+"""The threads that chain and sign chunks, "chain", and make them durable, "flash". The store owns both.
 
-It takes what has been queued, writes it, syncs each file once, and only then reports the chunks as durable. A slow
-card so delays the report and fills a queue that is bounded in bytes; it never reorders and never drops. After a
+The second takes what has been signed, writes it, syncs each file once, and only then reports the chunks as durable. A
+slow card so delays the report and fills a queue that is bounded in bytes; it never reorders and never drops. After a
 failed write or sync nothing more is written: what was not reported durable is not assumed to be there.
 """
 
@@ -12,26 +12,32 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from storage.buffers import BufferPool
 from storage.durable import write_all
 from storage.errors import StoreError, StoreFailedError, StoreFullError
-from storage.seal import SealedChunk
+from storage.seal import EncryptedChunk, SealedChunk, SegmentSealer
 
 DurableSink = Callable[[SealedChunk], None]
 """Called on the flash thread after a chunk is durable, before its buffer is reused. Hands over and returns."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
+class _Job(NamedTuple):
+    fd: int
+    path: str
+    sealer: SegmentSealer
+    chunk: EncryptedChunk
+
+
+class _Write(NamedTuple):
     fd: int
     path: str
     chunk: SealedChunk
 
 
 class FlashWriter:
-    """Writes chunks to open files in order, on a thread of its own."""
+    """Signs and writes chunks to open files, in order, on two threads of its own."""
 
     def __init__(
         self, pool: BufferPool, on_durable: DurableSink, *, queue_bytes: int = 16 * 1024 * 1024, wait_s: float = 30.0
@@ -40,23 +46,31 @@ class FlashWriter:
         self._on_durable = on_durable
         self._queue_bytes = queue_bytes
         self._wait_s = wait_s
-        self._queue: deque[_Write] = deque()
+        self._jobs: deque[_Job] = deque()
+        self._writes: deque[_Write] = deque()
         self._queued_bytes = 0
-        self._pending = 0
         self._failure: StoreError | None = None
         self._stopping = False
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="flash", daemon=True)
-        self._thread.start()
+        self._stopping_writes = False
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
+        self._to_sign = threading.Condition(self._lock)
+        self._to_write = threading.Condition(self._lock)
+        self._threads = [
+            threading.Thread(target=self._run_chain, name="chain", daemon=True),
+            threading.Thread(target=self._run_flash, name="flash", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def queued_bytes(self) -> int:
         """How many bytes wait to become durable."""
-        with self._changed:
+        with self._lock:
             return self._queued_bytes
 
-    def put(self, fd: int, path: str, chunk: SealedChunk) -> None:
-        """Queue a chunk; waits while the queue is full.
+    def put(self, fd: int, path: str, sealer: SegmentSealer, chunk: EncryptedChunk) -> None:
+        """Queue an encrypted chunk; waits while the queue is full.
 
         Raises:
             StoreFullError: the medium is full.
@@ -64,8 +78,8 @@ class FlashWriter:
 
         """
         size = chunk.size_bytes
-        with self._changed:
-            room = self._changed.wait_for(
+        with self._lock:
+            room = self._room.wait_for(
                 lambda: self._failure or not self._queued_bytes or self._queued_bytes + size <= self._queue_bytes,
                 self._wait_s,
             )
@@ -73,10 +87,9 @@ class FlashWriter:
                 raise self._failure
             if not room or self._stopping:
                 raise StoreFailedError(f"{path}: the medium has not taken a write for {self._wait_s:.0f} s")
-            self._queue.append(_Write(fd, path, chunk))
+            self._jobs.append(_Job(fd, path, sealer, chunk))
             self._queued_bytes += size
-            self._pending += 1
-            self._changed.notify_all()
+            self._to_sign.notify()
 
     def barrier(self) -> None:
         """Wait until everything queued so far is durable.
@@ -86,41 +99,59 @@ class FlashWriter:
             StoreFailedError: a write failed or the medium has stalled.
 
         """
-        with self._changed:
-            done = self._changed.wait_for(lambda: self._failure or not self._pending, self._wait_s)
+        with self._lock:
+            done = self._room.wait_for(lambda: self._failure or not self._queued_bytes, self._wait_s)
             if self._failure:
                 raise self._failure
             if not done:
                 raise StoreFailedError(f"the medium has not finished its writes for {self._wait_s:.0f} s")
 
     def close(self) -> None:
-        """Write what is queued and end the thread. Idempotent; raises nothing: ask `barrier` first."""
-        with self._changed:
+        """Write what is queued and end the threads. Idempotent; raises nothing: ask `barrier` first."""
+        with self._lock:
             self._stopping = True
-            self._changed.notify_all()
-        self._thread.join(self._wait_s)
+            self._to_sign.notify()
+        for thread in self._threads:
+            thread.join(self._wait_s)
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                # The time-out only guards against a lost wake-up; an idle recorder has nothing to write.
-                while not self._queue and not self._stopping:
-                    self._changed.wait(60.0)
-                batch = list(self._queue)
-                self._queue.clear()
-            if not batch:
-                return
+    def _run_chain(self) -> None:
+        """Hash, chain and sign, beside the encryption of what follows and the writing of what came before."""
+        while (job := self._next_job()) is not None:
+            sealed = _Write(job.fd, job.path, job.sealer.sign(job.chunk))
+            with self._lock:
+                self._writes.append(sealed)
+                self._to_write.notify()
+        with self._lock:
+            self._stopping_writes = True
+            self._to_write.notify()
+
+    def _next_job(self) -> _Job | None:
+        with self._lock:
+            # The time-out only guards against a lost wake-up; an idle recorder has nothing to sign.
+            while not self._jobs and not self._stopping:
+                self._to_sign.wait(60.0)
+            return self._jobs.popleft() if self._jobs else None
+
+    def _run_flash(self) -> None:
+        while batch := self._next_batch():
             failure = self._write(batch)
-            with self._changed:
-                self._queued_bytes -= sum(item.chunk.size_bytes for item in batch)
-                self._pending -= len(batch)
+            with self._lock:
                 if failure:
                     self._failure = failure
-                    self._queue.clear()
-                    self._queued_bytes = self._pending = 0
-                self._changed.notify_all()
-                if failure:
-                    return
+                    self._queued_bytes = 0
+                else:
+                    self._queued_bytes -= sum(item.chunk.size_bytes for item in batch)
+                self._room.notify_all()
+            if failure:
+                return
+
+    def _next_batch(self) -> list[_Write]:
+        with self._lock:
+            while not self._writes and not self._stopping_writes:
+                self._to_write.wait(60.0)
+            batch = list(self._writes)
+            self._writes.clear()
+            return batch
 
     def _write(self, batch: list[_Write]) -> StoreError | None:
         item = batch[0]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import NamedTuple
 
 from storage.errors import ForeignError, FormatError
 
@@ -63,14 +63,15 @@ class Light(IntEnum):
     """Sensed state only: the board has no sense line."""
 
 
-_KINDS = frozenset(Kind)
-_SOURCES = frozenset(ClockSource)
-_COMMANDED = frozenset({Light.DARK, Light.LIT, Light.PARTLY})
-_SENSED = frozenset(Light)
+# Tables of plain look-ups: a verifier parses a header for every third of a second of footage.
+_KINDS = frozenset(map(int, Kind))
+_UNKNOWN_FLAGS = 0xFF & ~int(Flags.KNOWN)
+_SOURCES = {int(source): source for source in ClockSource}
+_SENSED = {int(light): light for light in Light}
+_COMMANDED = {number: light for number, light in _SENSED.items() if light is not Light.UNSENSED}
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """When a chunk begins, how long it lasts, how good the clock is, and what the light did meanwhile."""
 
     monotonic_ns: int
@@ -82,8 +83,7 @@ class Stamp:
     sensed: Light = Light.UNSENSED
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a segment stands: whose it is, its number, its recording (zeros in a journal) and the boot."""
 
     device: bytes
@@ -92,8 +92,7 @@ class Place:
     boot: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The fixed header of one chunk, parsed."""
 
     kind: int
@@ -111,7 +110,7 @@ class Header:
 
 
 def pack_header(
-    kind: Kind, flags: Flags, particulars_bytes: int, body_bytes: int, chunk: int, place: Place, stamp: Stamp
+    kind: Kind, flags: int, particulars_bytes: int, body_bytes: int, chunk: int, place: Place, stamp: Stamp
 ) -> bytes:
     """Return the 104 bytes of a header.
 
@@ -165,7 +164,7 @@ def parse_header(data: bytes | memoryview) -> Header:
         raise ForeignError("no chunk begins here (wrong magic)")
     if kind not in _KINDS:
         raise FormatError(f"unknown chunk kind {kind}")
-    if flags & ~Flags.KNOWN:
+    if flags & _UNKNOWN_FLAGS:
         raise FormatError(f"undefined flag bits in {flags:#04x}")
     if not TAG_BYTES <= body_bytes <= MAX_BODY_BYTES:
         raise FormatError(f"body length {body_bytes} is outside {TAG_BYTES} to {MAX_BODY_BYTES}")
@@ -173,16 +172,9 @@ def parse_header(data: bytes | memoryview) -> Header:
         raise FormatError(f"chunk number {chunk} is beyond {MAX_CHUNKS - 1}")
     if not 1 <= segment <= MAX_SEGMENT:
         raise FormatError(f"segment number {segment} is outside 1 to {MAX_SEGMENT}")
-    if source not in _SOURCES or commanded not in _COMMANDED or sensed not in _SENSED or reserved:
+    clock_source, light, sense = _SOURCES.get(source), _COMMANDED.get(commanded), _SENSED.get(sensed)
+    if clock_source is None or light is None or sense is None or reserved:
         raise FormatError("undefined value in the clock or light fields")
     place = Place(device, segment, recording, boot)
-    stamp = Stamp(
-        monotonic_ns,
-        utc_ns,
-        duration_ns,
-        ClockSource(source),
-        uncertainty_ms,
-        Light(commanded),
-        Light(sensed),
-    )
+    stamp = Stamp(monotonic_ns, utc_ns, duration_ns, clock_source, uncertainty_ms, light, sense)
     return Header(kind, flags, particulars_bytes, body_bytes, chunk, place, stamp)

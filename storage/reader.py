@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from typing import NamedTuple
 
 from storage.errors import ForeignError, FormatError
 from storage.layout import HEADER_BYTES, SIGNATURE_BYTES, Header, parse_header
@@ -24,8 +24,7 @@ class TornError(FormatError):
         self.left_bytes = left_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record as it stands in the file. `head` and `body` are valid until the next record is read."""
 
     header: Header

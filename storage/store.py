@@ -264,13 +264,13 @@ class Segment:
 
     @property
     def chain(self) -> bytes:
-        """The chain value of the last sealed chunk."""
+        """The chain value of the last signed chunk; chunks that are still queued come after it."""
         return self._sealer.tip.chain if self._sealer else bytes(32)
 
     def media(
         self, stamp: Stamp, body: bytes | bytearray | memoryview, flags: Flags, gaps: tuple[Gap, ...] = ()
-    ) -> SealedChunk:
-        """Seal a chunk of media and queue it for flash.
+    ) -> None:
+        """Seal a chunk of media and queue it for flash; `body` may be reused when this returns.
 
         Raises:
             StoreFullError: no room beyond the reserve.
@@ -278,15 +278,15 @@ class Segment:
 
         """
         self._store.require_room(len(body))
-        return self._append(Kind.MEDIA, stamp, body, flags, encode_gaps(gaps))
+        self._append(Kind.MEDIA, stamp, body, flags, encode_gaps(gaps))
 
-    def events(self, stamp: Stamp, body: bytes) -> SealedChunk:
+    def events(self, stamp: Stamp, body: bytes) -> None:
         """Seal encoded events and queue them. Errors as in `media`, but the reserve may be used."""
-        return self._append(Kind.EVENTS, stamp, body)
+        self._append(Kind.EVENTS, stamp, body)
 
-    def heartbeat(self, stamp: Stamp) -> SealedChunk:
+    def heartbeat(self, stamp: Stamp) -> None:
         """Seal "nothing happened" and queue it. Errors as in `events`."""
-        return self._append(Kind.HEARTBEAT, stamp, b"")
+        self._append(Kind.HEARTBEAT, stamp, b"")
 
     def close(self, reason: str, stamp: Stamp) -> None:
         """Seal the closing chunk, wait until the segment is durable, and drop its keys.
@@ -343,11 +343,11 @@ class Segment:
         body: bytes | bytearray | memoryview,
         flags: Flags | None = None,
         particulars: bytes = b"",
-    ) -> SealedChunk:
-        chunk = self._require_open().seal(kind, stamp, body, flags=flags, particulars=particulars)
-        self._flash.put(self._fd, self._path, chunk)
+    ) -> None:
+        sealer = self._require_open()
+        chunk = sealer.encrypt(kind, stamp, body, flags=flags, particulars=particulars)
+        self._flash.put(self._fd, self._path, sealer, chunk)
         self._size_bytes += chunk.size_bytes
-        return chunk
 
     def _require_open(self) -> SegmentSealer:
         if self._sealer is None:

@@ -1,0 +1,51 @@
+# Getuige: set-up, demo, tests, measurements. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run simulate test lint typecheck rooms unit bench rig vectors clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: $(STAMP) ## install what is missing: system packages (apt) and .venv/ (pip, hash-pinned)
+
+$(STAMP): requirements/dev.lock tools/setup.sh
+	@bash tools/setup.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+run: $(STAMP) ## the main job on simulated hardware: press, record 10 s, stop, verify, export
+	@$(PY) -m tools.demo
+
+simulate: $(STAMP) ## hold the device in the terminal: keys are the button
+	@$(PY) -m tools.demo --simulate
+
+test: $(STAMP) lint typecheck rooms unit ## everything that a change must pass
+
+lint: $(STAMP) ## ruff: lint and format
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+typecheck: $(STAMP) ## mypy, strict
+	@$(VENV)/bin/mypy
+
+rooms: $(STAMP) ## import-linter: which room may import which
+	@$(VENV)/bin/lint-imports
+
+unit: $(STAMP) ## the tests, with branch coverage of storage/ and station/
+	@$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=95
+
+bench: $(STAMP) ## measure against the limits of this machine; writes build/bench/
+	@$(PY) -m tools.bench
+
+rig: $(STAMP) ## picamera2 and PyAudio for real, in a Debian trixie root (built once)
+	@bash tools/rig/run
+
+vectors: $(STAMP) ## make the test vectors anew
+	@$(PY) -m tests.vectors.make
+
+clean: ## remove what was built (not the virtual environment or the rig)
+	@rm -rf build .coverage* .hypothesis .mypy_cache .ruff_cache

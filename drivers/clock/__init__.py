@@ -1,0 +1,1 @@
+"""The clock: monotonic time, wall-clock time, and how good the latter is."""

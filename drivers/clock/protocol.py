@@ -1,0 +1,35 @@
+"""What the clock is to the rest of the project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """One instant on both clocks."""
+
+    monotonic_ns: int
+    utc_ns: int
+    """Unix time in nanoseconds."""
+    synchronised: bool
+    """The system keeps the wall clock in step with a reference."""
+    uncertainty_ms: int | None
+    """At most this far off, or None where nobody knows."""
+
+    def utc_at(self, monotonic_ns: int) -> int:
+        """Return the wall-clock time (ns) of another instant, by this reading's offset."""
+        return self.utc_ns + monotonic_ns - self.monotonic_ns
+
+
+class Clock(Protocol):
+    """Tells the time. Thread-safe."""
+
+    def monotonic_ns(self) -> int:
+        """Return `time.monotonic_ns()`."""
+        ...
+
+    def read(self) -> ClockReading:
+        """Read both clocks at one instant."""
+        ...

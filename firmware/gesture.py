@@ -1,0 +1,102 @@
+"""Button edges in, gestures out. No I/O, no clock of its own: times come with the edges and the ticks.
+
+A gloved, shaking hand makes long contacts and chatter. An edge counts only if the contact then stays as it is for
+`debounce_ns`; what is shorter never happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Gesture(Enum):
+    """What the officer did."""
+
+    DOWN = "down"
+    """The button went down. Always comes first; it starts a recording at once."""
+    SHORT = "short"
+    """Down and up again, and no second press followed."""
+    DOUBLE = "double"
+    """Two quick presses."""
+    HOLD = "hold"
+    """Down for the holding time; comes while the button is still down."""
+
+
+@dataclass(frozen=True, slots=True)
+class GestureTimes:
+    """How long is long, in nanoseconds."""
+
+    debounce_ns: int = 30_000_000
+    hold_ns: int = 2_000_000_000
+    double_ns: int = 400_000_000
+    """From the release of the first press to the second press at most."""
+
+
+class GestureReader:
+    """Turns edges into gestures. Call `tick` at `deadline_ns`, and whenever convenient."""
+
+    def __init__(self, times: GestureTimes = GestureTimes()) -> None:
+        self._times = times
+        self._raw = False
+        self._raw_ns = 0
+        self._down = False
+        self._down_ns = 0
+        self._spent = False
+        self._first_up_ns: int | None = None
+
+    def edge(self, pressed: bool, time_ns: int) -> list[Gesture]:
+        """Take an edge; return what has become certain by then."""
+        found = self.tick(time_ns)
+        if pressed != self._raw:
+            self._raw, self._raw_ns = pressed, time_ns
+        return found
+
+    def tick(self, now_ns: int) -> list[Gesture]:
+        """Return the gestures that have become certain by `now_ns`."""
+        found: list[Gesture] = []
+        if self._raw != self._down and now_ns - self._raw_ns >= self._times.debounce_ns:
+            found += self._settle()
+        if self._down and not self._spent and now_ns - self._down_ns >= self._times.hold_ns:
+            self._spent = True
+            found.append(Gesture.HOLD)
+        elif (
+            self._first_up_ns is not None
+            and not self._down
+            and not (self._raw and self._raw_ns - self._first_up_ns <= self._times.double_ns)
+            and now_ns - self._first_up_ns > self._times.double_ns
+        ):
+            self._first_up_ns = None
+            found.append(Gesture.SHORT)
+        return found
+
+    def spend(self) -> None:
+        """The press that is under way has had its effect: its release and its length mean nothing more."""
+        self._spent = True
+        self._first_up_ns = None
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When `tick` may next find something, or None."""
+        candidates = []
+        if self._raw != self._down:
+            candidates.append(self._raw_ns + self._times.debounce_ns)
+        if self._down and not self._spent:
+            candidates.append(self._down_ns + self._times.hold_ns)
+        if self._first_up_ns is not None and not self._down:
+            candidates.append(self._first_up_ns + self._times.double_ns + 1)
+        return min(candidates, default=None)
+
+    def _settle(self) -> list[Gesture]:
+        self._down = self._raw
+        if self._down:
+            self._down_ns = self._raw_ns
+            self._spent = False
+            return [Gesture.DOWN]
+        if self._spent:
+            return []
+        if self._first_up_ns is not None:
+            self._first_up_ns = None
+            return [Gesture.DOUBLE]
+        self._first_up_ns = self._raw_ns
+        return []

@@ -1,0 +1,326 @@
+"""The recorder: the one thread that writes the chain. Journal while idle, media while recording.
+
+The thread is named "recorder", owned by whoever made the `Recorder`, and must run: when it ends, for whatever
+reason, the last report says so and the process is to end. It takes commands from a bounded queue and answers with
+reports, which are handed over on the recorder's or the flash thread.
+"""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from capture.chunk import CmafChunk
+from capture.errors import CaptureError, EndOfCapture
+from drivers.errors import DriverError
+from firmware.stamps import Stamper
+from storage.errors import StorageError, StoreFullError
+from storage.events import Event, encode_events
+from storage.layout import Flags, Kind
+from storage.particulars import Gap
+from storage.seal import SealedChunk
+from storage.store import Segment, Store
+
+_COMMANDS = 256
+_POLL_S = 0.1
+_DRAIN_S = 5.0
+_MAX_EVENTS_KEPT = 512
+
+
+class CaptureSource(Protocol):
+    """What the recorder needs of `capture.Capture`."""
+
+    @property
+    def init_segment(self) -> bytes:
+        """The MP4 header, once a chunk was read."""
+        ...
+
+    def start(self) -> None:
+        """Start camera and microphone."""
+        ...
+
+    def read(self, timeout_s: float) -> CmafChunk | None:
+        """Return the next chunk, or None after the time-out; raises `EndOfCapture` after the last."""
+        ...
+
+    def request_stop(self) -> None:
+        """Stop camera and microphone; what was captured can still be read."""
+        ...
+
+    def close(self) -> None:
+        """Let go of both. Idempotent."""
+        ...
+
+
+class News(Enum):
+    """What a report is about."""
+
+    STARTED = "started"
+    """The first chunk of a recording is durable."""
+    ENDED = "ended"
+    """The recording is closed and durable; `text` is the reason."""
+    FAILED = "failed"
+    """The recorder cannot go on; `text` says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the recorder tells the main thread."""
+
+    news: News
+    text: str = ""
+    recording: bytes = bytes(16)
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderTimes:
+    """Times in nanoseconds."""
+
+    segment_ns: int = 60_000_000_000
+    heartbeat_ns: int = 10_000_000_000
+    key_interval_ns: int = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What has become durable, for displays and for the light."""
+
+    recording: bytes
+    segment: int
+    chunk: int
+    chain: bytes
+    durable_ns: int
+    media_ns: int
+
+
+class _Command(Enum):
+    START = 1
+    STOP = 2
+    SHUT_DOWN = 3
+
+
+class Recorder:
+    """Writes journal and recordings into a store."""
+
+    def __init__(
+        self,
+        store: Store,
+        stamper: Stamper,
+        make_capture: Callable[[], CaptureSource],
+        profile: str,
+        on_report: Callable[[Report], None],
+        *,
+        monotonic_ns: Callable[[], int],
+        times: RecorderTimes = RecorderTimes(),
+    ) -> None:
+        self._store = store
+        self._stamper = stamper
+        self._make_capture = make_capture
+        self._profile = profile
+        self._on_report = on_report
+        self._monotonic_ns = monotonic_ns
+        self._times = times
+        self._commands: queue.Queue[tuple[_Command, str]] = queue.Queue(_COMMANDS)
+        self._events: list[Event] = []
+        self._events_dropped = 0
+        self._events_lock = threading.Lock()
+        self._wake = threading.Event()
+        self._segment: Segment | None = None
+        self._progress = Progress(bytes(16), 0, 0, bytes(32), 0, 0)
+        self._recording = bytes(16)
+        self._started = False
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def begin(self) -> None:
+        """Start the thread; the first journal opens at once."""
+        self._thread.start()
+
+    def start(self) -> None:
+        """Begin a recording; the light must be lit and confirmed by now."""
+        self._command(_Command.START)
+
+    def stop(self, reason: str = "stop") -> None:
+        """End the recording that is under way, if one is, for a closing reason of the format."""
+        self._command(_Command.STOP, reason)
+
+    def shut_down(self, timeout_s: float) -> bool:
+        """Close whatever is open for power-off and end the thread; return whether it ended in time."""
+        self._command(_Command.SHUT_DOWN)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def note(self, name: str, **details: str | int | bool | None) -> None:
+        """Put an event on record. Never blocks; when too many wait, the oldest are dropped and counted."""
+        with self._events_lock:
+            self._events.append(Event(self._monotonic_ns(), name, details))
+            if len(self._events) > _MAX_EVENTS_KEPT:
+                del self._events[0]
+                self._events_dropped += 1
+        self._wake.set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def progress(self) -> Progress:
+        """What has become durable."""
+        return self._progress
+
+    def durable(self, chunk: SealedChunk) -> None:
+        """Take note that a chunk is durable: the store's `on_durable`, on the flash thread."""
+        media_ns = self._progress.media_ns if chunk.kind is not Kind.OPENING else 0
+        if chunk.kind is Kind.MEDIA:
+            media_ns += chunk.stamp.duration_ns
+        self._progress = Progress(
+            self._recording, chunk.segment, chunk.number, chunk.tip.chain, self._monotonic_ns(), media_ns
+        )
+        if chunk.kind is Kind.MEDIA and not self._started:
+            self._started = True
+            self._on_report(Report(News.STARTED, recording=self._recording))
+
+    def _command(self, command: _Command, text: str = "") -> None:
+        self._commands.put((command, text), timeout=1.0)
+        self._wake.set()
+
+    def _run(self) -> None:
+        try:
+            self._open_journal()
+            while self._idle():
+                self._record()
+        except (StorageError, DriverError, CaptureError) as error:
+            self._on_report(Report(News.FAILED, str(error)))
+        except BaseException as error:
+            # A must-run thread that dies of a bug must not die in silence: report, then let the traceback be seen.
+            self._on_report(Report(News.FAILED, f"the recorder failed: {type(error).__name__}: {error}"))
+            raise
+
+    def _idle(self) -> bool:
+        """Keep the journal until a recording is to begin (True) or the end has come (False)."""
+        while True:
+            self._wake.wait(self._times.heartbeat_ns / 1e9)
+            woken = self._wake.is_set()
+            self._wake.clear()
+            segment = self._require_segment()
+            if not self._write_events() and not woken:
+                segment.heartbeat(self._stamper.now())
+            for command, _text in self._take_commands():
+                if command is _Command.START:
+                    return True
+                if command is _Command.SHUT_DOWN:
+                    self._close("power-off")
+                    return False
+            if segment.chunks > 10_000:
+                self._close("rotation")
+                self._open_journal()
+
+    def _record(self) -> None:
+        """Make one recording, from the first picture to its closing; the journal is open again afterwards."""
+        self._recording, self._started = secrets.token_bytes(16), False
+        capture = self._make_capture()
+        try:
+            reason, ending = self._run_capture(capture)
+        finally:
+            capture.close()
+        self._on_report(Report(News.ENDED, reason, self._recording))
+        self._recording = bytes(16)
+        if ending:
+            self._commands.put((_Command.SHUT_DOWN, ""), timeout=1.0)
+            self._wake.set()
+
+    def _run_capture(self, capture: CaptureSource) -> tuple[str, bool]:
+        """Capture, seal and rotate until stopped; return the closing reason and whether the power goes off next."""
+        stop: tuple[str, bool] | None = None
+        stop_ns = 0
+        part = 0
+        segment_start_ns = 0
+        media = False
+        try:
+            capture.start()
+            while True:
+                for command, text in self._take_commands():
+                    if command is not _Command.START and stop is None:
+                        stop = (text or "stop", command is _Command.SHUT_DOWN)
+                        stop_ns = self._monotonic_ns()
+                        capture.request_stop()
+                    elif command is _Command.SHUT_DOWN and stop is not None:
+                        stop = (stop[0], True)
+                if stop and self._monotonic_ns() - stop_ns > _DRAIN_S * 1e9:
+                    raise CaptureError("the camera did not stop in time")
+                chunk = capture.read(_POLL_S)
+                if chunk is None:
+                    continue
+                if not media or self._rotation_due(chunk, segment_start_ns):
+                    part = part + 1 if media else 0
+                    self._close("rotation" if media else "recording")
+                    media, segment_start_ns = True, chunk.start_ns
+                    self._segment = self._store.begin(
+                        self._stamper.over(chunk.start_ns, 0),
+                        recording=self._recording, part=part, profile=self._profile, init=capture.init_segment,
+                    )  # fmt: skip
+                self._write_events()
+                self._seal(chunk)
+        except EndOfCapture:
+            reason, ending = stop or ("camera", False)
+        except StoreFullError as error:
+            self.note("full", text=str(error))
+            reason, ending = "full", False
+        except (CaptureError, DriverError) as error:
+            self.note("camera", text=str(error))
+            reason, ending = (stop[0] if stop else "camera"), bool(stop and stop[1])
+        if media:
+            self._write_events()
+            self._close(reason)
+            self._open_journal()
+        return reason, ending
+
+    def _rotation_due(self, chunk: CmafChunk, segment_start_ns: int) -> bool:
+        """Whether this chunk begins a new segment: at the last key picture that keeps segments within their length."""
+        length_ns = chunk.start_ns + chunk.duration_ns - segment_start_ns
+        if length_ns > self._times.segment_ns:
+            return True
+        return chunk.key and length_ns + self._times.key_interval_ns > self._times.segment_ns
+
+    def _seal(self, chunk: CmafChunk) -> None:
+        flags = (Flags.KEY if chunk.key else Flags(0)) | (Flags.SOUND if chunk.audio_live else Flags(0))
+        gaps = tuple(
+            Gap(gap.track, max(0, gap.start_ns), gap.duration_ns, gap.lost_units, gap.cause) for gap in chunk.gaps
+        )
+        stamp = self._stamper.over(chunk.start_ns, chunk.duration_ns)
+        self._require_segment().media(stamp, chunk.data, flags, gaps)
+
+    def _open_journal(self) -> None:
+        self._segment = self._store.begin(self._stamper.now())
+
+    def _close(self, reason: str) -> None:
+        self._require_segment().close(reason, self._stamper.now())
+        self._segment = None
+
+    def _require_segment(self) -> Segment:
+        if self._segment is None:
+            raise StorageError("no segment is open")
+        return self._segment
+
+    def _write_events(self) -> bool:
+        with self._events_lock:
+            events, self._events = self._events, []
+            dropped, self._events_dropped = self._events_dropped, 0
+        if dropped:
+            events.append(Event(self._monotonic_ns(), "events-dropped", {"count": dropped}))
+        if events:
+            self._require_segment().events(self._stamper.now(), encode_events(events))
+        return bool(events)
+
+    def _take_commands(self) -> list[tuple[_Command, str]]:
+        found = []
+        while True:
+            try:
+                found.append(self._commands.get_nowait())
+            except queue.Empty:
+                return found

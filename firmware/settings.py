@@ -1,0 +1,122 @@
+"""The device's settings: one TOML file, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from firmware.errors import SettingsError
+from storage.envelope import Cipher
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """Where evidence and keys are kept, and whom it is sealed to. Paths are relative to the settings file."""
+
+    flash: Path
+    state: Path
+    recipients: tuple[Path, ...]
+    cipher: Cipher = Cipher.CHACHA20_POLY1305
+    reserve_mib: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingOptions:
+    """How to record."""
+
+    profile: str = "1080p30"
+    segment_s: int = 60
+    heartbeat_s: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareOptions:
+    """Which driver for which part, and where it is connected (BCM pin numbers)."""
+
+    camera: str = "picamera2"
+    camera_device: str = "/dev/video0"
+    microphone: str = "pyaudio"
+    indicator: str = "gpio"
+    button: str = "gpio"
+    pin_factory: str = "lgpio"
+    light_pin: int = 17
+    sense_pin: int | None = None
+    button_pin: int = 27
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole file."""
+
+    store: StoreOptions
+    recording: RecordingOptions = field(default_factory=RecordingOptions)
+    hardware: HardwareOptions = field(default_factory=HardwareOptions)
+
+
+_T = TypeVar("_T")
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a settings file.
+
+    Raises:
+        SettingsError: unreadable, not TOML, an unknown or missing key, or a value of the wrong type.
+
+    """
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the settings {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the settings {path} are not TOML: {error}") from None
+    unknown = data.keys() - {"store", "recording", "hardware"}
+    if unknown:
+        raise SettingsError(f"{path}: unknown section {sorted(unknown)[0]!r}")
+    store = _section(path, data, "store", StoreOptions)
+    base = path.resolve().parent
+    return Settings(
+        StoreOptions(
+            flash=base / store.flash,
+            state=base / store.state,
+            recipients=tuple(base / item for item in store.recipients),
+            cipher=store.cipher,
+            reserve_mib=store.reserve_mib,
+        ),
+        _section(path, data, "recording", RecordingOptions),
+        _section(path, data, "hardware", HardwareOptions),
+    )
+
+
+def _section(path: Path, data: dict[str, Any], name: str, kind: type[_T]) -> _T:
+    raw = data.get(name, {})
+    if not isinstance(raw, dict):
+        raise SettingsError(f"{path}: {name} is not a section")
+    known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
+    for key in raw.keys() - known.keys():
+        raise SettingsError(f"{path}: [{name}] has no {key!r}; it may have {', '.join(known)}")
+    values = {key: _convert(f"{path}: {name}.{key}", value, str(known[key].type)) for key, value in raw.items()}
+    for key, item in known.items():
+        if key not in values and item.default is MISSING and item.default_factory is MISSING:
+            raise SettingsError(f"{path}: [{name}] lacks {key!r}")
+    return kind(**values)
+
+
+def _convert(where: str, value: object, kind: str) -> object:
+    if kind == "Path" and isinstance(value, str):
+        return Path(value)
+    if kind == "tuple[Path, ...]" and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(Path(item) for item in value)
+    if kind == "Cipher" and isinstance(value, str):
+        for cipher in Cipher:
+            if cipher.value == value:
+                return cipher
+        raise SettingsError(f"{where}: {value!r} is none of {', '.join(item.value for item in Cipher)}")
+    if kind == "str" and isinstance(value, str):
+        return value
+    if kind.startswith("int") and isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise SettingsError(f"{where}: {value} is negative")
+        return value
+    raise SettingsError(f"{where}: {value!r} is not a {kind}")

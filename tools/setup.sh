@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what Getuige needs to be built and tested: a few system packages, and a virtual environment with pinned wheels.
+# Usage: setup.sh PYTHON VENV
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=$1 venv=$2
+
+say() { printf 'setup: %s\n' "$*"; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"
+  elif command -v sudo >/dev/null; then sudo "$@"
+  else
+    say "cannot install packages without root: run as root, or install sudo" >&2
+    exit 1
+  fi
+}
+
+missing=()
+need() { # need COMMAND PACKAGE
+  command -v "$1" >/dev/null || missing+=("$2")
+}
+need "$python" python3
+need ffprobe ffmpeg
+need age age
+need git git
+"$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+
+if [ "${#missing[@]}" -gt 0 ]; then
+  say "installing system packages: ${missing[*]}"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -q update
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -q install -y --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+"$python" - <<'EOF' || { say "Python 3.11 or newer is needed" >&2; exit 1; }
+import sys
+raise SystemExit(sys.version_info < (3, 11))
+EOF
+
+if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
+  say "making $venv"
+  "$python" -m venv --clear "$venv"
+fi
+say "installing the pinned packages of requirements/dev.lock into $venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+say "done"
