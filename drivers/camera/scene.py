@@ -46,7 +46,7 @@ class Scene:
         self._frame_rate = frame_rate
         self._picture = av.VideoFrame(width, height, "yuv420p")
         luma, blue, red = (
-            np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+            np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
             for plane in self._picture.planes
         )
         self._luma = luma

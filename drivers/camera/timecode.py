@@ -1,9 +1,9 @@
 """A machine-readable time code burnt into the picture: the frame's number as black and white blocks.
 
 32 blocks in two rows at the top left, most significant bit first: 24 bits of frame number, then a CRC-8 (polynomial
-0x07, initial value 0xA5, so that neither a black nor a white picture reads as a number). A block is 1/20 of the picture wide and
-1/16 high: big enough to outlive H.264 at a low bit rate, and in the same place at every resolution. Only luma is used;
-numbers wrap at `MODULUS`.
+0x07, initial value 0xA5, so that neither a black nor a white picture reads as a number). A block is 1/20 of the picture
+wide and 1/16 high: big enough to outlive H.264 at a low bit rate, and in the same place at every resolution. Only luma
+is used; numbers wrap at `MODULUS`.
 """
 
 from __future__ import annotations

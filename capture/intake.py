@@ -1,0 +1,150 @@
+"""The queue between the drivers' threads and the reader: bounded in bytes, never blocking a driver.
+
+Everything that cannot be used is dropped here, and counted; the next picture or block that is taken carries the count
+and the cause, so that a gap has one source of truth: the reader, who sees how long it was.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from capture.chunk import DAMAGED, NO_KEY, OVERFLOW, TIMESTAMP
+from capture.limits import Limits
+from drivers.camera.protocol import AccessUnit
+from drivers.microphone.protocol import PcmBlock
+
+_FUTURE_NS = 1_000_000_000
+"""A picture from further in the future than this has a wrong time."""
+_ITEM_BYTES = 256
+"""What an item costs beyond its data; also bounds a flood of empty ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenPicture:
+    """A picture, and what was dropped before it."""
+
+    unit: AccessUnit
+    lost: int
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBlock:
+    """A block of sound, and why blocks before it are missing, if any are."""
+
+    block: PcmBlock
+    cause: str | None
+
+
+class Intake:
+    """One merged queue in order of arrival, for any number of writers and one reader."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], int]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._items: deque[TakenPicture | TakenBlock] = deque()
+        self._video_bytes = 0
+        self._audio_bytes = 0
+        self._woken = False
+        self._need_key: str | None = NO_KEY
+        self._last_capture_ns: int | None = None
+        self._lost = 0
+        self._video_cause: str | None = None
+        self._audio_cause: str | None = None
+        self.frames = 0
+        self.dropped_frames = 0
+        self.dropped_blocks = 0
+        self.highest_bytes = 0
+        self.last_block: PcmBlock | None = None
+
+    def put_video(self, unit: AccessUnit) -> bool:
+        """Offer a picture; false when its time or its place in the stream makes it unusable."""
+        with self._changed:
+            cause = self._objection(unit)
+            size = len(unit.data) + _ITEM_BYTES
+            if cause is None and self._video_bytes + size > self._limits.video_queue_bytes:
+                cause = OVERFLOW
+            if cause is not None:
+                self.dropped_frames += 1
+                self._lost += 1
+                self._video_cause = self._video_cause or cause
+                # What follows refers to what is now missing.
+                self._need_key = self._need_key or cause
+                return cause == OVERFLOW
+            self._items.append(TakenPicture(unit, self._lost, self._video_cause))
+            self._need_key = self._video_cause = None
+            self._lost = 0
+            self._last_capture_ns = unit.capture_ns
+            self._video_bytes += size
+            self.frames += 1
+            self._added()
+            return True
+
+    def put_audio(self, block: PcmBlock) -> None:
+        """Offer a block of sound."""
+        with self._changed:
+            self.last_block = block
+            size = len(block.data) + _ITEM_BYTES
+            if self._audio_bytes + size > self._limits.audio_queue_bytes:
+                self.dropped_blocks += 1
+                self._audio_cause = self._audio_cause or OVERFLOW
+                return
+            self._items.append(TakenBlock(block, self._audio_cause))
+            self._audio_cause = None
+            self._audio_bytes += size
+            self._added()
+
+    def video_restarted(self, cause: str) -> None:
+        """The camera is started again: what it delivered stands for itself, a key picture comes first."""
+        with self._changed:
+            self._video_cause = self._need_key = cause
+
+    def audio_restarted(self, cause: str) -> None:
+        """The microphone is started again."""
+        with self._changed:
+            self._audio_cause = cause
+
+    def damaged(self) -> None:
+        """A picture taken from here could not be used: nothing is until the next key picture."""
+        with self._changed:
+            self.dropped_frames += 1
+            self._lost += 1
+            self._video_cause = self._video_cause or DAMAGED
+            self._need_key = self._need_key or DAMAGED
+
+    def take(self, timeout_s: float) -> TakenPicture | TakenBlock | None:
+        """The oldest item, or None when none comes in time or `wake` is called."""
+        with self._changed:
+            if not self._items and timeout_s > 0 and not self._woken:
+                self._changed.wait(timeout_s)
+            self._woken = False
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            if isinstance(item, TakenPicture):
+                self._video_bytes -= len(item.unit.data) + _ITEM_BYTES
+            else:
+                self._audio_bytes -= len(item.block.data) + _ITEM_BYTES
+            return item
+
+    def wake(self) -> None:
+        """Let a waiting reader look again."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
+
+    def _objection(self, unit: AccessUnit) -> str | None:
+        if self._need_key is not None and not unit.key:
+            return self._need_key
+        last_ns = self._last_capture_ns
+        if last_ns is not None and unit.capture_ns <= last_ns:
+            return TIMESTAMP
+        return TIMESTAMP if unit.capture_ns > self._clock() + _FUTURE_NS else None
+
+    def _added(self) -> None:
+        self.highest_bytes = max(self.highest_bytes, self._video_bytes + self._audio_bytes)
+        self._changed.notify()
