@@ -54,3 +54,9 @@ mmdebstrap --quiet --variant=minbase --format=directory --architectures="$(dpkg 
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --include="$(IFS=,; echo "${packages[*]}")" \
     trixie "$root" "deb $mirror trixie main" "deb $mirror trixie-backports main"
+
+libcamera=$(chroot "$root" dpkg-query --show --showformat='${Version}' python3-libcamera)
+if chroot "$root" dpkg --compare-versions "$libcamera" lt 0.7.1; then
+    say "the archive's trixie-backports has python3-libcamera $libcamera, and 0.7.1 is needed"
+    exit 2
+fi
