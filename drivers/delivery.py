@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
+CLOSE_TIMEOUT_S = 5.0
+
 
 class Delivery(Generic[Item]):
     """Hands items over between `open` and `close`, and knows when they stopped coming.
@@ -55,10 +57,19 @@ class Delivery(Generic[Item]):
             self._waiting_since_ns = self._now()
 
     def close(self) -> None:
-        """Let nothing through any more; a fault stays on record. Idempotent."""
-        with self._lock:
+        """Let nothing through any more; a fault stays on record. Idempotent.
+
+        A sink that breaks its promise and does not return is waited for no longer than CLOSE_TIMEOUT_S.
+        """
+        waited_for = self._lock.acquire(timeout=CLOSE_TIMEOUT_S)
+        try:
             self._sink = None
             self._waiting_since_ns = None
+            if not waited_for:
+                self.fail(f"whoever takes its {self._item_name} has not returned within {CLOSE_TIMEOUT_S:g} s")
+        finally:
+            if waited_for:
+                self._lock.release()
 
     def give(self, item: Item) -> None:
         """Hand one item over, or drop it when closed. Never raises an `Exception`."""
@@ -72,7 +83,8 @@ class Delivery(Generic[Item]):
                 self._sink = None
                 return
             self._given += 1
-            self._waiting_since_ns = self._now()
+            if self._sink is not None:  # else the sink has stopped its driver, or was given up on
+                self._waiting_since_ns = self._now()
 
     def fail(self, reason: str) -> None:
         """Record why the part stopped by itself; the first reason is kept."""

@@ -129,7 +129,7 @@ class Picamera2Camera:
             try:
                 self._start(fmt, sink)
             except Exception as error:
-                self._delivery.close()
+                self._stop()  # the encoder may run already, though the camera does not
                 self._let_go()
                 if isinstance(error, DriverError):
                     raise
@@ -268,6 +268,10 @@ def _event_loop(base: type[Any], fail: Callable[[str], None]) -> Any:
 
     class WatchedLoop(base):  # type: ignore[misc]
         """Keeps the loop alive when an encoder raises in it: the loop is also what stops the camera."""
+
+        def start(self, picam2: Any) -> None:
+            super().start(picam2)
+            self.thread.name = "camera-loop"
 
         def handle_request(self, picam2: Any) -> None:
             try:

@@ -66,6 +66,35 @@ def test_close_waits_for_a_call_under_way(delivery: Delivery[int]) -> None:
     assert delivery.fault() is None
 
 
+def test_a_sink_that_does_not_return_is_given_up_on(delivery: Delivery[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivers.delivery.CLOSE_TIMEOUT_S", 0.01)
+    entered, leave = threading.Event(), threading.Event()
+    got: list[int] = []
+
+    def hang(item: int) -> None:
+        got.append(item)
+        entered.set()
+        assert leave.wait(30)
+
+    delivery.open(hang)
+    giver = threading.Thread(target=delivery.give, args=(1,))
+    giver.start()
+    assert entered.wait(10)
+    delivery.close()
+    leave.set()
+    giver.join(10)
+    delivery.give(2)
+    assert got == [1]
+    assert delivery.fault() == "camera: whoever takes its picture has not returned within 0.01 s"
+
+
+def test_a_sink_may_close_its_own_delivery(delivery: Delivery[int], clock: FakeTime) -> None:
+    delivery.open(lambda _: delivery.close())
+    delivery.give(1)
+    clock.ns += 10_000
+    assert delivery.fault() is None
+
+
 def test_an_exception_of_the_sink_becomes_the_fault(delivery: Delivery[int]) -> None:
     calls: list[int] = []
 

@@ -181,6 +181,7 @@ def test_an_error_of_libcamera_is_one_clear_line_and_the_next_start_opens_anew(b
     bench.prepare = lambda camera: setattr(camera, "start", busy)
     with pytest.raises(DriverError, match=r"RuntimeError: Device or resource busy\); check the ribbon cable"):
         bench.driver.start(FORMAT, bench.units.append)
+    assert bench.camera.calls[-3:] == ["stop", "stop_encoder", "close"]
     bench.prepare = lambda camera: None
     bench.driver.start(FORMAT, bench.units.append)
     bench.camera.encoder.send(bench.now_ns, True)
