@@ -27,7 +27,7 @@ STOP_TIMEOUT_S = 5.0
 class VideoSource:
     """What FFmpeg opens: a device, or any other input that delivers pictures at the pace of the clock."""
 
-    url: str = "/dev/video0"
+    url: str
     container: str = "v4l2"
     """FFmpeg's name of the input format."""
     options: Mapping[str, str] = field(default_factory=dict)
@@ -42,12 +42,14 @@ class V4l2Camera:
 
     def __init__(
         self,
-        source: VideoSource | None = None,
+        device: str = "/dev/video0",
         *,
+        source: VideoSource | None = None,
         stall_ns: int = STALL_NS,
         now: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._source = source if source is not None else VideoSource()
+        """Read the webcam `device`, or whatever `source` says instead."""
+        self._source = source if source is not None else VideoSource(device)
         self._now = now
         self._delivery: Delivery[AccessUnit] = Delivery(
             "camera", "picture", first_ns=FIRST_PICTURE_NS, stall_ns=stall_ns, now=now

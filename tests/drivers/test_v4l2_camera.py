@@ -50,7 +50,7 @@ def decoded(units: list[AccessUnit]) -> list[av.VideoFrame]:
 @pytest.mark.parametrize("source", [PACED, LARGER], ids=["same-size", "scaled"])
 def test_pictures_are_encoded_regularly_with_key_pictures_at_the_interval(source: VideoSource) -> None:
     got = Collector(12)
-    with V4l2Camera(source) as camera:
+    with V4l2Camera(source=source) as camera:
         before_ns = time.monotonic_ns()
         camera.start(FORMAT, got)
         assert got.done.wait(30)
@@ -73,7 +73,7 @@ def test_pictures_are_encoded_regularly_with_key_pictures_at_the_interval(source
 
 
 def test_start_and_stop_again() -> None:
-    with V4l2Camera(PACED) as camera:
+    with V4l2Camera(source=PACED) as camera:
         for _ in range(2):
             got = Collector(2)
             camera.start(FORMAT, got)
@@ -91,7 +91,7 @@ def test_start_and_stop_again() -> None:
 def test_a_source_that_ends_is_a_fault() -> None:
     got = Collector(3)
     ended = VideoSource("testsrc=size=160x120:rate=25:duration=0.12", "lavfi")
-    with V4l2Camera(ended) as camera:
+    with V4l2Camera(source=ended) as camera:
         camera.start(FORMAT, got)
         assert got.done.wait(30)
         assert camera._thread is not None
@@ -101,7 +101,7 @@ def test_a_source_that_ends_is_a_fault() -> None:
 
 def test_there_is_no_such_device() -> None:
     with (
-        V4l2Camera(VideoSource("/dev/video-not-there")) as camera,
+        V4l2Camera("/dev/video-not-there") as camera,
         pytest.raises(DriverUnavailableError, match="there is no /dev/video-not-there; plug a webcam in"),
     ):
         camera.start(FORMAT, Collector(1))
@@ -111,7 +111,7 @@ def test_a_file_is_no_camera(tmp_path: Path) -> None:
     file = tmp_path / "video9"
     file.write_bytes(b"not a device")
     with (
-        V4l2Camera(VideoSource(str(file))) as camera,
+        V4l2Camera(str(file)) as camera,
         pytest.raises(DriverError, match="video9 cannot be opened"),
     ):
         camera.start(FORMAT, Collector(1))
@@ -119,7 +119,7 @@ def test_a_file_is_no_camera(tmp_path: Path) -> None:
 
 def test_sound_is_no_camera() -> None:
     with (
-        V4l2Camera(VideoSource("sine", "lavfi")) as camera,
+        V4l2Camera(source=VideoSource("sine", "lavfi")) as camera,
         pytest.raises(DriverError, match="has no video"),
     ):
         camera.start(FORMAT, Collector(1))
