@@ -42,14 +42,13 @@ class V4l2Camera:
 
     def __init__(
         self,
-        device: str = "/dev/video0",
+        source: VideoSource | str = "/dev/video0",
         *,
-        source: VideoSource | None = None,
         stall_ns: int = STALL_NS,
         now: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """Read the webcam `device`, or whatever `source` says instead."""
-        self._source = source if source is not None else VideoSource(device)
+        """Read the webcam of that device, or whatever else a `VideoSource` says."""
+        self._source = VideoSource(source) if isinstance(source, str) else source
         self._now = now
         self._delivery: Delivery[AccessUnit] = Delivery(
             "camera", "picture", first_ns=FIRST_PICTURE_NS, stall_ns=stall_ns, now=now

@@ -50,7 +50,7 @@ def decoded(units: list[AccessUnit]) -> list[av.VideoFrame]:
 @pytest.mark.parametrize("source", [PACED, LARGER], ids=["same-size", "scaled"])
 def test_pictures_are_encoded_regularly_with_key_pictures_at_the_interval(source: VideoSource) -> None:
     got = Collector(12)
-    with V4l2Camera(source=source) as camera:
+    with V4l2Camera(source) as camera:
         before_ns = time.monotonic_ns()
         camera.start(FORMAT, got)
         assert got.done.wait(30)
@@ -73,7 +73,7 @@ def test_pictures_are_encoded_regularly_with_key_pictures_at_the_interval(source
 
 
 def test_start_and_stop_again() -> None:
-    with V4l2Camera(source=PACED) as camera:
+    with V4l2Camera(PACED) as camera:
         for _ in range(2):
             got = Collector(2)
             camera.start(FORMAT, got)
@@ -91,7 +91,7 @@ def test_start_and_stop_again() -> None:
 def test_a_source_that_ends_is_a_fault() -> None:
     got = Collector(3)
     ended = VideoSource("testsrc=size=160x120:rate=25:duration=0.12", "lavfi")
-    with V4l2Camera(source=ended) as camera:
+    with V4l2Camera(ended) as camera:
         camera.start(FORMAT, got)
         assert got.done.wait(30)
         assert camera._thread is not None
@@ -119,7 +119,7 @@ def test_a_file_is_no_camera(tmp_path: Path) -> None:
 
 def test_sound_is_no_camera() -> None:
     with (
-        V4l2Camera(source=VideoSource("sine", "lavfi")) as camera,
+        V4l2Camera(VideoSource("sine", "lavfi")) as camera,
         pytest.raises(DriverError, match="has no video"),
     ):
         camera.start(FORMAT, Collector(1))
