@@ -51,9 +51,9 @@ class Parts:
 
                 return Picamera2Camera()
             case "v4l2":
-                from drivers.camera.v4l2_camera import V4l2Camera
+                from drivers.camera.v4l2_camera import V4l2Camera, VideoSource
 
-                return V4l2Camera(self.options.camera_device)
+                return V4l2Camera(VideoSource(self.options.camera_device))
             case "synthetic":
                 from drivers.camera.synthetic import SyntheticCamera
 

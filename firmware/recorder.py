@@ -16,7 +16,8 @@ from enum import Enum
 from typing import Protocol
 
 from capture.chunk import CmafChunk
-from capture.errors import CaptureError, EndOfCapture
+from capture.chunk import Gap as CaptureGap
+from capture.errors import CaptureError
 from drivers.errors import DriverError
 from firmware.stamps import Stamper
 from storage.errors import StorageError, StoreFullError
@@ -28,7 +29,7 @@ from storage.store import Segment, Store
 
 _COMMANDS = 256
 _POLL_S = 0.1
-_DRAIN_S = 5.0
+_DRAIN_NS = 5_000_000_000
 _MAX_EVENTS_KEPT = 512
 
 
@@ -45,7 +46,17 @@ class CaptureSource(Protocol):
         ...
 
     def read(self, timeout_s: float) -> CmafChunk | None:
-        """Return the next chunk, or None after the time-out; raises `EndOfCapture` after the last."""
+        """Return the next chunk, or None: after the time-out, or at once when `ended`."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Everything was read after a stop."""
+        ...
+
+    @property
+    def pending_gaps(self) -> tuple[CaptureGap, ...]:
+        """Gaps that no chunk carries."""
         ...
 
     def request_stop(self) -> None:
@@ -102,6 +113,21 @@ class _Command(Enum):
     START = 1
     STOP = 2
     SHUT_DOWN = 3
+
+
+@dataclass(slots=True)
+class _Take:
+    """One recording under way."""
+
+    capture: CaptureSource
+    begun: bool = False
+    """Its first segment is open."""
+    part: int = 0
+    segment_start_ns: int = 0
+    reason: str = "camera"
+    """What it will be closed for; the camera's fault unless something else happens first."""
+    stopped_ns: int | None = None
+    power_off: bool = False
 
 
 class Recorder:
@@ -224,61 +250,59 @@ class Recorder:
         """Make one recording, from the first picture to its closing; the journal is open again afterwards."""
         self._recording, self._started = secrets.token_bytes(16), False
         capture = self._make_capture()
+        take = _Take(capture)
         try:
-            reason, ending = self._run_capture(capture)
+            self._run_take(take)
         finally:
             capture.close()
-        self._on_report(Report(News.ENDED, reason, self._recording))
+        self._on_report(Report(News.ENDED, take.reason, self._recording))
         self._recording = bytes(16)
-        if ending:
-            self._commands.put((_Command.SHUT_DOWN, ""), timeout=1.0)
-            self._wake.set()
+        if take.power_off:
+            self._command(_Command.SHUT_DOWN)
 
-    def _run_capture(self, capture: CaptureSource) -> tuple[str, bool]:
-        """Capture, seal and rotate until stopped; return the closing reason and whether the power goes off next."""
-        stop: tuple[str, bool] | None = None
-        stop_ns = 0
-        part = 0
-        segment_start_ns = 0
-        media = False
+    def _run_take(self, take: _Take) -> None:
+        """Capture, seal and rotate until stopped, the device is full, or the camera fails."""
         try:
-            capture.start()
-            while True:
-                for command, text in self._take_commands():
-                    if command is not _Command.START and stop is None:
-                        stop = (text or "stop", command is _Command.SHUT_DOWN)
-                        stop_ns = self._monotonic_ns()
-                        capture.request_stop()
-                    elif command is _Command.SHUT_DOWN and stop is not None:
-                        stop = (stop[0], True)
-                if stop and self._monotonic_ns() - stop_ns > _DRAIN_S * 1e9:
-                    raise CaptureError("the camera did not stop in time")
-                chunk = capture.read(_POLL_S)
-                if chunk is None:
-                    continue
-                if not media or self._rotation_due(chunk, segment_start_ns):
-                    part = part + 1 if media else 0
-                    self._close("rotation" if media else "recording")
-                    media, segment_start_ns = True, chunk.start_ns
-                    self._segment = self._store.begin(
-                        self._stamper.over(chunk.start_ns, 0),
-                        recording=self._recording, part=part, profile=self._profile, init=capture.init_segment,
-                    )  # fmt: skip
-                self._write_events()
-                self._seal(chunk)
-        except EndOfCapture:
-            reason, ending = stop or ("camera", False)
+            take.capture.start()
+            while not take.capture.ended:
+                self._obey(take)
+                chunk = take.capture.read(_POLL_S)
+                if chunk is not None:
+                    self._rotate(take, chunk)
+                    self._write_events()
+                    self._seal(chunk)
         except StoreFullError as error:
+            take.reason = "full"
             self.note("full", text=str(error))
-            reason, ending = "full", False
         except (CaptureError, DriverError) as error:
             self.note("camera", text=str(error))
-            reason, ending = (stop[0] if stop else "camera"), bool(stop and stop[1])
-        if media:
+        if take.begun:
             self._write_events()
-            self._close(reason)
+            self._close(take.reason, _gaps(take.capture.pending_gaps))
             self._open_journal()
-        return reason, ending
+
+    def _obey(self, take: _Take) -> None:
+        """Take note of commands; raise if the camera goes on although it was stopped."""
+        for command, text in self._take_commands():
+            take.power_off |= command is _Command.SHUT_DOWN
+            if command is not _Command.START and take.stopped_ns is None:
+                take.stopped_ns = self._monotonic_ns()
+                take.reason = text or "power-off"
+                take.capture.request_stop()
+        if take.stopped_ns is not None and self._monotonic_ns() - take.stopped_ns > _DRAIN_NS:
+            raise CaptureError("the camera did not stop in time; what it recorded until now is closed")
+
+    def _rotate(self, take: _Take, chunk: CmafChunk) -> None:
+        """Open the recording's first segment, or its next one where that is due."""
+        if take.begun and not self._rotation_due(chunk, take.segment_start_ns):
+            return
+        self._close("rotation" if take.begun else "recording")
+        take.part += take.begun
+        take.begun, take.segment_start_ns = True, chunk.start_ns
+        stamp = self._stamper.over(chunk.start_ns, 0)
+        self._segment = self._store.begin(
+            stamp, recording=self._recording, part=take.part, profile=self._profile, init=take.capture.init_segment
+        )
 
     def _rotation_due(self, chunk: CmafChunk, segment_start_ns: int) -> bool:
         """Whether this chunk begins a new segment: at the last key picture that keeps segments within their length."""
@@ -289,17 +313,14 @@ class Recorder:
 
     def _seal(self, chunk: CmafChunk) -> None:
         flags = (Flags.KEY if chunk.key else Flags(0)) | (Flags.SOUND if chunk.audio_live else Flags(0))
-        gaps = tuple(
-            Gap(gap.track, max(0, gap.start_ns), gap.duration_ns, gap.lost_units, gap.cause) for gap in chunk.gaps
-        )
         stamp = self._stamper.over(chunk.start_ns, chunk.duration_ns)
-        self._require_segment().media(stamp, chunk.data, flags, gaps)
+        self._require_segment().media(stamp, chunk.data, flags, _gaps(chunk.gaps))
 
     def _open_journal(self) -> None:
         self._segment = self._store.begin(self._stamper.now())
 
-    def _close(self, reason: str) -> None:
-        self._require_segment().close(reason, self._stamper.now())
+    def _close(self, reason: str, gaps: tuple[Gap, ...] = ()) -> None:
+        self._require_segment().close(reason, self._stamper.now(), gaps)
         self._segment = None
 
     def _require_segment(self) -> Segment:
@@ -324,3 +345,7 @@ class Recorder:
                 found.append(self._commands.get_nowait())
             except queue.Empty:
                 return found
+
+
+def _gaps(gaps: tuple[CaptureGap, ...]) -> tuple[Gap, ...]:
+    return tuple(Gap(gap.track, max(0, gap.start_ns), gap.duration_ns, gap.lost_units, gap.cause) for gap in gaps)

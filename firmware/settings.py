@@ -63,7 +63,6 @@ def load_settings(path: Path) -> Settings:
 
     Raises:
         SettingsError: unreadable, not TOML, an unknown or missing key, or a value of the wrong type.
-
     """
     try:
         data = tomllib.loads(path.read_text("utf-8"))

@@ -36,7 +36,6 @@ def simulate(settings: Settings) -> int:
 
     Raises:
         FirmwareError: the settings ask for a real light or button.
-
     """
     hardware = replace(settings.hardware, indicator="simulated", button="simulated")
     screen = _Screen(sys.stdout.isatty() and sys.stdin.isatty())
@@ -81,7 +80,7 @@ def _lines(device: Device) -> Iterator[str]:
     lamp = "\x1b[1;31m(*) ON \x1b[0m" if light.lit else "( ) off"
     sensed = {True: "sensed lit", False: "sensed dark", None: "no sense line"}[light.sensed]
     recording = snapshot.state is State.RECORDING
-    level_db = device.capture.level_dbfs if recording and device.capture else -96.0
+    level_db = (device.capture.level_dbfs if recording and device.capture else None) or -96.0
     bar = "#" * max(0, min(30, int((level_db + 60) / 2)))
     yield "  GETUIGE, simulated"
     yield ""

@@ -11,9 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from capture.loop import Capture
-from capture.profiles import PROFILES, Profile
-
+from capture.capture import Capture
+from capture.profiles import Profile, profile_named
 from drivers.button.protocol import Button
 from drivers.camera.protocol import Camera
 from drivers.clock.protocol import Clock
@@ -21,7 +20,6 @@ from drivers.clock.system import SystemClock
 from drivers.indicator.protocol import Indicator
 from drivers.microphone.protocol import Microphone
 from firmware.appliance import Appliance, Input, Snapshot
-from firmware.errors import SettingsError
 from firmware.gesture import GestureReader
 from firmware.light_witness import LightWitness
 from firmware.parts import Parts
@@ -61,10 +59,10 @@ class Device:
         """Open the store, recover, and make every part.
 
         Raises:
-            SettingsError: the profile or a driver is unknown.
+            SettingsError: a driver is unknown.
+            CaptureError: the profile is unknown.
             StorageError: not enrolled, no recipient, or the store cannot be used.
             DriverError: a part is not there.
-
         """
         self._stack = ExitStack()
         try:
@@ -74,7 +72,7 @@ class Device:
             raise
 
     def _wire(self, settings: Settings, parts: Parts, on_change: Callable[[Snapshot], None]) -> None:
-        profile = _profile(settings.recording.profile)
+        profile = profile_named(settings.recording.profile)
         options = settings.store
         recipients = [load_recipient(path) for path in options.recipients]
         clock = SystemClock()
@@ -154,10 +152,3 @@ class Device:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
-
-
-def _profile(name: str) -> Profile:
-    try:
-        return PROFILES[name]
-    except KeyError:
-        raise SettingsError(f"there is no profile {name!r}; there are {', '.join(PROFILES)}") from None

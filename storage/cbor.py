@@ -27,7 +27,6 @@ def decode_map(data: bytes | memoryview, what: str) -> dict[str, Any]:
 
     Raises:
         FormatError: not CBOR, not deterministic, a type that the formats do not use, nested too deep.
-
     """
     value = _decode(bytes(data), what)
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):

@@ -58,7 +58,6 @@ class SegmentCheck:
         Raises:
             UnsignedError: the first record carries no signature.
             FormatError: the record breaks a rule.
-
         """
         gaps: tuple[Gap, ...] = ()
         if self._tip is None:
@@ -100,8 +99,9 @@ class SegmentCheck:
             raise FormatError(f"chunk {number} has flags that only media chunks have")
         length = header.particulars_bytes
         if header.kind == Kind.CLOSING:
-            self.reason = parse_closing(head[-length:] if length else b"")
-        elif length:
+            self.reason, gaps = parse_closing(head[-length:] if length else b"")
+            return gaps
+        if length:
             if header.kind != Kind.MEDIA:
                 raise FormatError(f"chunk {number} has particulars that its kind does not have")
             return parse_gaps(head[-length:])

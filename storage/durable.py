@@ -12,7 +12,6 @@ def sync_directory(path: Path) -> None:
 
     Raises:
         OSError: the directory cannot be opened or synced.
-
     """
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -26,7 +25,6 @@ def write_all(fd: int, buffers: Sequence[bytes | memoryview]) -> int:
 
     Raises:
         OSError: the medium refused; some bytes may have been written.
-
     """
     views = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
     total = 0
@@ -48,7 +46,6 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o600, erase_old: bool 
 
     Raises:
         OSError: the medium refused; the old content stands.
-
     """
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)

@@ -32,7 +32,6 @@ def parse_events(data: bytes) -> list[Event]:
 
     Raises:
         FormatError: not the array that docs/FORMAT.md describes.
-
     """
     return [_event(item) for item in as_list(cbor.decode_list(data, "the events"), "events", _MAX_EVENTS)]
 

@@ -75,7 +75,6 @@ class FlashWriter:
         Raises:
             StoreFullError: the medium is full.
             StoreFailedError: an earlier write failed, or the medium has stalled for longer than the time-out.
-
         """
         size = chunk.size_bytes
         with self._lock:
@@ -97,7 +96,6 @@ class FlashWriter:
         Raises:
             StoreFullError: the medium is full.
             StoreFailedError: a write failed or the medium has stalled.
-
         """
         with self._lock:
             done = self._room.wait_for(lambda: self._failure or not self._queued_bytes, self._wait_s)

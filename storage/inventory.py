@@ -50,7 +50,6 @@ def take_inventory(path: Path) -> Inventory:
 
     Raises:
         InputError: nothing there, not readable, or no segment in it.
-
     """
     try:
         if path.is_dir():

@@ -33,7 +33,6 @@ def read_key_file(path: Path, what: str) -> list[bytes]:
 
     Raises:
         KeyFileError: missing, unreadable, too large, or without a PEM block.
-
     """
     try:
         with path.open("rb") as file:
@@ -51,7 +50,6 @@ def load_device_key(path: Path) -> bytes:
 
     Raises:
         KeyFileError: missing, unreadable, or not one Ed25519 public key.
-
     """
     blocks = read_key_file(path, "device key")
     try:
@@ -74,7 +72,6 @@ def load_recipient(path: Path) -> Recipient:
 
     Raises:
         KeyFileError: missing, unreadable, or not an X25519 key with at most one ML-KEM-768 key.
-
     """
     x25519: list[X25519PublicKey] = []
     mlkem: list[MLKEM768PublicKey] = []

@@ -60,7 +60,6 @@ def check_path(identity: bytes, device: bytes, segment: int, path: Sequence[Cert
 
     Raises:
         FormatError: a step is missing, out of place, or signed by another key.
-
     """
     if [step.position for step in path] != ancestry(segment):
         raise FormatError(f"the key path of segment {segment} does not lead there from the device's identity")

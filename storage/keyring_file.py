@@ -26,7 +26,6 @@ class KeyringFile:
 
         Raises:
             EnrolmentError: there is none, or it cannot be read.
-
         """
         try:
             return decode(self._path.read_bytes())
@@ -42,7 +41,6 @@ class KeyringFile:
 
         Raises:
             StoreFailedError: the medium refused; the old keyring stands.
-
         """
         try:
             replace_file(self._path, keyring.encode(), erase_old=True)
@@ -56,7 +54,6 @@ def enrol_device(state: Path, identity: Signer) -> bytes:
     Raises:
         EnrolmentError: the device is enrolled already.
         StoreFailedError: the state folder cannot be written.
-
     """
     file = KeyringFile(state)
     try:

@@ -116,7 +116,6 @@ def pack_header(
 
     Raises:
         FormatError: a field does not fit the format.
-
     """
     if particulars_bytes > MAX_PARTICULARS_BYTES or body_bytes > MAX_BODY_BYTES or chunk >= MAX_CHUNKS:
         raise FormatError(f"chunk {chunk} of segment {place.segment} is larger than the format allows")
@@ -150,7 +149,6 @@ def parse_header(data: bytes | memoryview) -> Header:
 
     Raises:
         FormatError: wrong magic, unknown version or kind, a length or value out of range.
-
     """
     if len(data) < HEADER_BYTES:
         raise FormatError(f"header of {len(data)} bytes is shorter than {HEADER_BYTES}")

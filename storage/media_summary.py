@@ -39,6 +39,7 @@ def summarise(chunks: Iterable[CheckedChunk]) -> MediaSummary:
 
     Time between two chunks that no gap on record explains becomes a gap with the cause ``unaccounted``.
     """
+    chunks = tuple(chunks)
     media = [chunk for chunk in chunks if chunk.header.kind == Kind.MEDIA]
     if not media:
         return MediaSummary()
@@ -59,6 +60,7 @@ def summarise(chunks: Iterable[CheckedChunk]) -> MediaSummary:
         dark += not is_lit
         sensed += is_lit and stamp.sensed == Light.LIT
         sound += bool(chunk.header.flags & Flags.SOUND)
+    gaps.extend(chunks[-1].gaps if chunks[-1].header.kind == Kind.CLOSING else ())
     return MediaSummary(
         chunks=len(media),
         duration_ns=sum(chunk.header.stamp.duration_ns for chunk in media),

@@ -84,7 +84,6 @@ def parse_opening(data: bytes | memoryview) -> Opening:
 
     Raises:
         FormatError: not the map that docs/FORMAT.md describes.
-
     """
     fields = cbor.decode_map(data, "the opening")
     expect_keys(fields, "the opening", _OPENING_KEYS)
@@ -145,35 +144,30 @@ def _envelope(fields: dict[str, Any]) -> Envelope:
     )
 
 
-def encode_closing(reason: str) -> bytes:
-    """Return a closing chunk's particulars."""
+def encode_closing(reason: str, gaps: tuple[Gap, ...] = ()) -> bytes:
+    """Return a closing chunk's particulars; `gaps` are those that no media chunk carries."""
     if reason not in CLOSING_REASONS:
         raise FormatError(f"{reason!r} is not a reason for closing a segment")
-    return cbor.encode({"reason": reason})
+    return cbor.encode({"reason": reason} | ({"gaps": _gap_items(gaps)} if gaps else {}))
 
 
-def parse_closing(data: bytes | memoryview) -> str:
-    """Return the reason that a closing chunk gives.
+def parse_closing(data: bytes | memoryview) -> tuple[str, tuple[Gap, ...]]:
+    """Return the reason that a closing chunk gives, and the gaps before it.
 
     Raises:
         FormatError: not the map that docs/FORMAT.md describes.
-
     """
     fields = cbor.decode_map(data, "the closing")
-    expect_keys(fields, "the closing", frozenset({"reason"}))
+    expect_keys(fields, "the closing", frozenset({"reason"}), frozenset({"gaps"}))
     reason = as_text(fields["reason"], "reason", 20)
     if reason not in CLOSING_REASONS:
         raise FormatError("the closing gives an unknown reason")
-    return reason
+    return reason, _gaps(fields["gaps"]) if "gaps" in fields else ()
 
 
 def encode_gaps(gaps: tuple[Gap, ...]) -> bytes:
     """Return the particulars of a media chunk: nothing at all where there are no gaps."""
-    if not gaps:
-        return b""
-    return cbor.encode(
-        {"gaps": [[gap.track, gap.start_ns, gap.duration_ns, gap.lost_units, gap.cause] for gap in gaps[:MAX_GAPS]]}
-    )
+    return cbor.encode({"gaps": _gap_items(gaps)}) if gaps else b""
 
 
 def parse_gaps(data: bytes | memoryview) -> tuple[Gap, ...]:
@@ -181,13 +175,27 @@ def parse_gaps(data: bytes | memoryview) -> tuple[Gap, ...]:
 
     Raises:
         FormatError: not the map that docs/FORMAT.md describes.
-
     """
     if not len(data):
         return ()
     fields = cbor.decode_map(data, "the gaps")
     expect_keys(fields, "the gaps", frozenset({"gaps"}))
-    return tuple(_gap(item) for item in as_list(fields["gaps"], "gaps", MAX_GAPS))
+    return _gaps(fields["gaps"])
+
+
+def _gap_items(gaps: tuple[Gap, ...]) -> list[list[str | int]]:
+    """Return gaps for encoding. More than fit are told as one: nothing lost goes unsaid."""
+    kept = gaps
+    if len(gaps) > MAX_GAPS:
+        kept, rest = gaps[: MAX_GAPS - 1], gaps[MAX_GAPS - 1 :]
+        end_ns = max(gap.start_ns + gap.duration_ns for gap in rest)
+        start_ns = min(gap.start_ns for gap in rest)
+        kept += (Gap(rest[0].track, start_ns, end_ns - start_ns, sum(gap.lost_units for gap in rest), "many"),)
+    return [[gap.track, gap.start_ns, gap.duration_ns, gap.lost_units, gap.cause] for gap in kept]
+
+
+def _gaps(value: object) -> tuple[Gap, ...]:
+    return tuple(_gap(item) for item in as_list(value, "gaps", MAX_GAPS))
 
 
 def _gap(item: object) -> Gap:

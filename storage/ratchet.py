@@ -38,7 +38,6 @@ class Keyring:
 
         Raises:
             EnrolmentError: that key is erased, or was never made.
-
         """
         try:
             return MemorySigner.from_seed(self.seeds[segment])
@@ -90,7 +89,6 @@ def decode(data: bytes) -> Keyring:
 
     Raises:
         FormatError: something else.
-
     """
     fields = cbor.decode_map(data, "the keyring")
     expect_keys(fields, "the keyring", _KEYS)

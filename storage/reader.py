@@ -62,7 +62,6 @@ class SegmentReader:
             TornError: the file ends inside a record.
             FormatError: something that is not a record begins where one should.
             OSError: the file cannot be read.
-
         """
         offset = 0
         self._file.seek(0)
@@ -92,7 +91,6 @@ class SegmentReader:
         Raises:
             FormatError: the file has become shorter.
             OSError: the file cannot be read.
-
         """
         if length > len(self._buffer):
             self._buffer = memoryview(bytearray(length))

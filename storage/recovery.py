@@ -46,7 +46,6 @@ def recover(root: Path, identity: bytes) -> Recovery:
     Raises:
         StoreError: the last segment is not this device's, or is closed and yet broken: somebody changed the flash.
         StoreFailedError: the flash cannot be read or written.
-
     """
     try:
         return _recover(root, identity)

@@ -113,7 +113,6 @@ class SegmentSealer:
         Raises:
             FormatError: the chunk is larger than the format allows.
             StoreError: the segment is closed, or has as many chunks as the format allows.
-
         """
         if self._encrypt_into is None:
             raise StoreError(f"segment {self._place.segment} is closed")
@@ -134,7 +133,6 @@ class SegmentSealer:
 
         Raises:
             StoreError: the closing chunk was signed already.
-
         """
         if self._sign is None:
             raise StoreError(f"segment {self._place.segment} is closed")

@@ -74,7 +74,6 @@ def verify_segment(path: Path, identity: bytes, *, keep_chunks: bool = False) ->
 
     Raises:
         OSError: the file cannot be read. Whatever the file holds is part of the report instead.
-
     """
     check = SegmentCheck(identity)
     error: FormatError | None = None

@@ -63,7 +63,6 @@ def signer_from_uri(uri: str) -> Signer:
 
     Raises:
         KeyFileError: unknown scheme, or no such key there.
-
     """
     scheme, _, rest = uri.partition(":")
     if scheme == "memory" and not rest:

@@ -67,7 +67,6 @@ class Store:
             EnrolmentError: the device is not enrolled.
             StoreError: in use by another recorder, no recipient to seal to, or the flash contradicts the keyring.
             StoreFailedError: the flash cannot be read or written.
-
         """
         if not settings.recipients:
             raise StoreError("there is no recipient to seal to: what would be recorded could never be opened")
@@ -113,7 +112,6 @@ class Store:
 
         Raises:
             StoreFailedError: the medium does not answer.
-
         """
         try:
             status = os.statvfs(self._root)
@@ -132,7 +130,6 @@ class Store:
             StoreError: a segment is open.
             StoreFullError: media, and no room beyond the reserve.
             StoreFailedError: the flash cannot be written.
-
         """
         if self._open is not None:
             raise StoreError("a segment is open: close it first")
@@ -162,7 +159,6 @@ class Store:
 
         Raises:
             StoreFullError: they do not.
-
         """
         if self.free_bytes() < size_bytes:
             raise StoreFullError(f"{self._root} is full: nothing is overwritten; offload the device")
@@ -275,7 +271,6 @@ class Segment:
         Raises:
             StoreFullError: no room beyond the reserve.
             StoreFailedError: the flash cannot be written.
-
         """
         self._store.require_room(len(body))
         self._append(Kind.MEDIA, stamp, body, flags, encode_gaps(gaps))
@@ -288,15 +283,14 @@ class Segment:
         """Seal "nothing happened" and queue it. Errors as in `events`."""
         self._append(Kind.HEARTBEAT, stamp, b"")
 
-    def close(self, reason: str, stamp: Stamp) -> None:
-        """Seal the closing chunk, wait until the segment is durable, and drop its keys.
+    def close(self, reason: str, stamp: Stamp, gaps: tuple[Gap, ...] = ()) -> None:
+        """Seal the closing chunk, with the gaps that no media chunk carries; wait until all is durable; drop the keys.
 
         Raises:
             StoreFullError: not even the reserve has room.
             StoreFailedError: the flash cannot be written.
-
         """
-        self._append(Kind.CLOSING, stamp, b"", None, encode_closing(reason))
+        self._append(Kind.CLOSING, stamp, b"", None, encode_closing(reason, gaps))
         self._flash.barrier()
         sealer = self._require_open()
         self._store.ended(self, Previous(self.number, sealer.chunks, sealer.tip))
@@ -307,7 +301,6 @@ class Segment:
 
         Raises:
             StoreFailedError: the file cannot be made.
-
         """
         settings = self._store.settings
         content_key = secrets.token_bytes(CONTENT_KEY_BYTES)

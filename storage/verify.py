@@ -39,7 +39,6 @@ def verify(path: Path, identity: bytes, *, workers: int | None = None, keep_chun
 
     Raises:
         InputError: nothing there to verify, or it cannot be listed.
-
     """
     inventory = take_inventory(path)
     count = workers or _cores()
