@@ -1,0 +1,552 @@
+"""A second verifier, written from docs/FORMAT.md alone: it shares no code with the project.
+
+It is what another party's programmer would write in an afternoon: plain, slow, whole files in memory. Section names in
+the comments are those of the page.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+AUTHENTIC, MISSING, NOT_SIGNED, NOT_AUTHENTIC = (
+    "authentic",
+    "authentic with missing parts",
+    "not signed",
+    "not authentic",
+)
+GRAVITY = [AUTHENTIC, MISSING, NOT_SIGNED, NOT_AUTHENTIC]
+EXIT_STATUS = {AUTHENTIC: 0, MISSING: 3, NOT_SIGNED: 1, NOT_AUTHENTIC: 1}
+OPENING, MEDIA, EVENTS, CLOSING, HEARTBEAT = 1, 2, 3, 4, 5
+HEADER = struct.Struct(">4sBBHIIQ16s16s16sQQqIBBBB")
+REASONS = ["rotation", "stop", "camera", "light", "full", "low-power", "fault", "recording", "power-off"]
+LAST_REASONS = ["power-off", "low-power", "fault"]
+SEALED_BYTES = {"x25519": 80, "mlkem768-x25519": 1168}
+CIPHERS: dict[str, Any] = {"chacha20-poly1305": ChaCha20Poly1305, "aes-256-gcm": AESGCM}
+ZERO = bytes(16)
+IN_THE_MAKING = "not even the opening is complete"
+
+
+class FormatError(ValueError):
+    """A rule of the page is not kept."""
+
+
+def need(condition: object, rule: str) -> None:
+    """Raise `FormatError` unless the condition holds."""
+    if not condition:
+        raise FormatError(rule)
+
+
+# --- CBOR: RFC 8949, 4.2.1, as far as the page allows -----------------------------------------------------------------
+
+
+class Cbor:
+    """Decode one deterministic item and nothing after it."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, count: int) -> bytes:
+        need(self.at + count <= len(self.data), "CBOR ends early")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def item(self, depth: int) -> Any:
+        need(depth <= 8, "CBOR too deep")
+        first = self.take(1)[0]
+        major, info = first >> 5, first & 31
+        if major == 7:
+            need(info in (20, 21, 22), "CBOR simple value or float")
+            return {20: False, 21: True, 22: None}[info]
+        need(info < 28 and major in (0, 2, 3, 4, 5), "CBOR type or length")
+        count = info
+        if info >= 24:
+            size = 1 << (info - 24)
+            count = int.from_bytes(self.take(size))
+            need(count >= (24, 1 << 8, 1 << 16, 1 << 32)[info - 24], "CBOR integer not shortest")
+        if major == 0:
+            return count
+        if major == 2:
+            return self.take(count)
+        if major == 3:
+            try:
+                return self.take(count).decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise FormatError("CBOR text") from error
+        need(count <= len(self.data) - self.at, "CBOR ends early")
+        if major == 4:
+            return [self.item(depth + 1) for _ in range(count)]
+        result, last = {}, b""
+        for _ in range(count):
+            start = self.at
+            key = self.item(depth + 1)
+            need(isinstance(key, str), "CBOR key")
+            need(self.data[start : self.at] > last, "CBOR key order")
+            last = self.data[start : self.at]
+            result[key] = self.item(depth + 1)
+        return result
+
+
+def cbor(data: bytes) -> Any:
+    """Decode the whole of `data`."""
+    decoder = Cbor(data)
+    value = decoder.item(1)
+    need(decoder.at == len(data), "bytes after CBOR")
+    return value
+
+
+def a_map(value: Any, *keys: str) -> dict[str, Any]:
+    """Demand a map with exactly these keys."""
+    need(isinstance(value, dict) and sorted(value) == sorted(keys), f"map of {keys}")
+    return dict(value)
+
+
+def a_list(value: Any, most: int) -> list[Any]:
+    need(isinstance(value, list) and len(value) <= most, "array")
+    return list(value)
+
+
+def whole(value: Any, most: int = (1 << 63) - 1) -> int:
+    need(type(value) is int and value <= most, "integer")
+    return int(value)
+
+
+def octets(value: Any, size: int) -> bytes:
+    need(isinstance(value, bytes) and len(value) == size, f"{size} bytes")
+    return bytes(value)
+
+
+def text(value: Any) -> str:
+    need(isinstance(value, str) and len(value) <= 40, "text of at most 40 characters")
+    need(value.isprintable(), "printable text")
+    return str(value)
+
+
+# --- Chunk ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Record:
+    """One chunk as it stands in the file."""
+
+    raw_header: bytes
+    raw_particulars: bytes
+    body: bytes
+    signature: bytes
+    kind: int
+    flags: int
+    number: int
+    segment: int
+    device: bytes
+    recording: bytes
+    boot: bytes
+    lit: bool
+    particulars: Any = None
+    chain: bytes = b""
+
+
+class FileEndsError(Exception):
+    """The file ends inside a record."""
+
+
+def read_record(data: bytes, at: int) -> tuple[Record, int]:
+    """Step 1 of *Verifying a segment*."""
+    raw = data[at : at + 104]
+    if len(raw) < 104:
+        need(b"GTG1".startswith(raw[:4]), "magic")
+        raise FileEndsError
+    (magic, kind, flags, extra, body, number, segment, device, recording, boot, _mono, _long, _wall, _off, source) = (
+        HEADER.unpack(raw)[:15]
+    )
+    commanded, sensed, reserved = raw[101:]
+    need(magic == b"GTG1", "magic")
+    need(1 <= kind <= 5, "kind")
+    need(flags < 4 and (kind == MEDIA or flags == 0), "flags")
+    need(16 <= body <= 1 << 24, "body length")
+    need(number <= 65535, "chunk number")
+    need(1 <= segment < 1 << 32, "segment number")
+    need(source <= 4 and commanded <= 2 and sensed in (0, 1, 2, 255) and reserved == 0, "clock or light")
+    end = at + 104 + extra + body + 64
+    if end > len(data):
+        raise FileEndsError
+    middle = at + 104 + extra
+    lit = commanded == 1 and sensed in (1, 255)
+    return Record(
+        raw,
+        data[at + 104 : middle],
+        data[middle : end - 64],
+        data[end - 64 : end],
+        kind,
+        flags,
+        number,
+        segment,
+        device,
+        recording,
+        boot,
+        lit,
+    ), end
+
+
+def check_particulars(record: Record) -> Any:
+    """Return the particulars of any chunk but an opening."""
+    raw = record.raw_particulars
+    if record.kind == CLOSING:
+        value = a_map(cbor(raw), "reason")
+        need(value["reason"] in REASONS, "reason")
+        return value
+    if not raw:
+        return None
+    need(record.kind == MEDIA, "particulars not allowed")
+    value = a_map(cbor(raw), "gaps")
+    for gap in a_list(value["gaps"], 256):
+        need(isinstance(gap, list) and len(gap) == 5 and gap[0] in ("video", "audio"), "gap")
+        [whole(number) for number in gap[1:4]]
+        text(gap[4])
+    return value
+
+
+def check_opening(record: Record, identity: bytes) -> dict[str, Any]:
+    """Step 2, but for the path."""
+    opening = a_map(
+        cbor(record.raw_particulars), "v", "type", "part", "profile", "cipher", "path", "previous", "envelopes"
+    )
+    need(whole(opening["v"]) == 1, "v")
+    need(opening["type"] == ("journal" if record.recording == ZERO else "media"), "type")
+    need(whole(opening["part"], (1 << 32) - 1) == 0 or opening["type"] == "media", "part")
+    need(text(opening["profile"]) == "" or opening["type"] == "media", "profile")
+    need(opening["cipher"] in CIPHERS, "cipher")
+    previous = a_map(opening["previous"], "segment", "chunks", "chain", "signature")
+    link = (
+        whole(previous["segment"]),
+        whole(previous["chunks"], 65536),
+        octets(previous["chain"], 32),
+        octets(previous["signature"], 64),
+    )
+    if record.segment == 1:
+        need(link == (0, 0, sha256(b"getuige/1 genesis\0" + identity).digest(), bytes(64)), "genesis")
+    else:
+        need(link[0] == record.segment - 1, "previous segment")
+    for envelope in a_list(opening["envelopes"], 32):
+        a_map(envelope, "kem", "recipient", "sealed")
+        octets(envelope["recipient"], 16)
+        need(envelope["kem"] in SEALED_BYTES, "kem")
+        octets(envelope["sealed"], SEALED_BYTES[envelope["kem"]])
+    return opening
+
+
+# --- Signing keys -----------------------------------------------------------------------------------------------------
+
+
+def signed(key: bytes, signature: bytes, message: bytes) -> bool:
+    """Tell whether an Ed25519 signature is good."""
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def segment_key(path: Any, segment: int, device: bytes, identity: bytes) -> bytes:
+    """Check the path of keys; return the segment's."""
+    bits = [1 << bit for bit in range(31, -1, -1) if segment >> bit & 1]
+    positions = [sum(bits[: count + 1]) for count in range(len(bits))]
+    parent = identity
+    need(len(a_list(path, 32)) == len(positions), "length of the path")
+    for step, position in zip(path, positions, strict=True):
+        need(isinstance(step, list) and len(step) == 3 and whole(step[0]) == position, "position on the path")
+        key = octets(step[1], 32)
+        message = b"getuige/1 key\0" + device + position.to_bytes(8) + key
+        need(signed(parent, octets(step[2], 64), message), f"certificate of position {position}")
+        parent = key
+    return parent
+
+
+# --- Verifying a segment ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Segment:
+    """What was found in one file; `records` are the sound chunks."""
+
+    name: str
+    status: str = "unsigned"
+    problem: str = ""
+    records: list[Record] = field(default_factory=list)
+    opening: dict[str, Any] = field(default_factory=dict)
+    key: bytes = b""
+
+    @property
+    def stand(self) -> tuple[str, bytes, bytes]:
+        return self.status, self.records[-1].chain, self.records[-1].signature
+
+    @property
+    def number(self) -> int:
+        return self.records[0].segment
+
+    @property
+    def recording(self) -> bytes:
+        return self.records[0].recording
+
+    @property
+    def reason(self) -> str:
+        return str(self.records[-1].particulars["reason"]) if self.status == "closed" else ""
+
+    @property
+    def verdict(self) -> str:
+        return {"closed": AUTHENTIC, "cut": MISSING, "unsigned": NOT_SIGNED, "broken": NOT_AUTHENTIC}[self.status]
+
+
+def verify_segment(name: str, data: bytes, identity: bytes) -> Segment:
+    """Read and judge one segment file."""
+    result = Segment(name)
+    device = sha256(identity).digest()[:16]
+    records: list[Record] = []
+    at = 0
+    ended = False
+    try:
+        if data[:3] != b"GTG"[: len(data)]:
+            result.problem = "no record of this format begins the file"
+            return result
+        while at < len(data) or not records:
+            need(not records or records[-1].kind != CLOSING, "something follows the closing")
+            record, at = read_record(data, at)
+            if not records:
+                if record.signature == bytes(64):
+                    result.problem = "the first signature is all zero"
+                    return result
+                need(record.kind == OPENING and record.number == 0 and record.device == device, "the first record")
+                result.opening = record.particulars = check_opening(record, identity)
+                result.key = segment_key(result.opening["path"], record.segment, device, identity)
+                before = (result.opening["previous"]["chain"], result.opening["previous"]["signature"])
+            else:
+                first, last = records[0], records[-1]
+                same = (first.segment, first.device, first.recording, first.boot)
+                need((record.segment, record.device, record.recording, record.boot) == same, "another segment's chunk")
+                need(record.number == last.number + 1, "chunk number")
+                need(record.kind != OPENING, "a second opening")
+                need(record.kind != MEDIA or record.recording != ZERO, "media in a journal")
+                record.particulars = check_particulars(record)
+                before = (last.chain, last.signature)
+            digest = sha256(record.body).digest()
+            record.chain = sha256(b"".join(before) + record.raw_header + record.raw_particulars + digest).digest()
+            records.append(record)
+    except FileEndsError:
+        ended = True
+        if not records:
+            result.problem = IN_THE_MAKING
+            return result
+    except FormatError as error:
+        result.problem = str(error)
+
+    def good(count: int) -> bool:
+        record = records[count - 1]
+        return signed(result.key, record.signature, b"getuige/1 chunk\0" + record.chain)
+
+    low, high = 0, len(records)  # the first `low` are sound; look for the greatest such
+    if high and good(high):
+        low = high
+    while low < high:
+        middle = (low + high) // 2
+        if good(middle + 1):
+            low = middle + 1
+        else:
+            high = middle
+    if low < len(records):
+        result.problem = f"signature of chunk {low}"
+    result.records = records[:low]
+    if result.problem:
+        result.status = "broken"
+    else:
+        result.status = "closed" if records[-1].kind == CLOSING and not ended else "cut"
+    return result
+
+
+# --- Verifying a store ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Recording:
+    """What is known of one recording without opening it."""
+
+    verdict: str
+    parts: int
+    chunks: int
+    gaps: list[list[Any]]
+    lit: float
+
+
+@dataclass
+class Report:
+    """The verdict on everything given, and the details."""
+
+    verdict: str
+    segments: list[Segment]
+    recordings: dict[str, Recording]
+    missing: list[int]
+    remarks: list[str]
+
+    @property
+    def exit_status(self) -> int:
+        return EXIT_STATUS[self.verdict]
+
+
+def gravest(*verdicts: str) -> str:
+    return max(verdicts, key=GRAVITY.index)
+
+
+def judge_pair(left: Segment, right: Segment) -> str:
+    """Judge whether the right segment follows the left."""
+    previous = right.opening["previous"]
+    last = left.records[-1]
+    if (previous["chunks"], previous["chain"], previous["signature"]) == (
+        len(left.records),
+        last.chain,
+        last.signature,
+    ):
+        return AUTHENTIC
+    if left.status == "cut" and previous["chunks"] > len(left.records):
+        return MISSING
+    return AUTHENTIC if left.status == "broken" else NOT_AUTHENTIC
+
+
+def judge_recording(parts: list[Segment], there: dict[int, Segment], alone: bool) -> Recording:
+    """Judge a recording; a file that is verified alone is not blamed for the parts that were not given."""
+    verdict = gravest(*(part.verdict for part in parts))
+    for part in parts:
+        if part.number - 1 in there:
+            verdict = gravest(verdict, judge_pair(there[part.number - 1], part))
+    complete = [(part.number - parts[0].number, part.opening["part"]) for part in parts] == [
+        (index, index) for index in range(len(parts))
+    ] and [part.reason == "rotation" for part in parts] == [True] * (len(parts) - 1) + [False]
+    media = [record for part in parts for record in part.records if record.kind == MEDIA]
+    return Recording(
+        verdict if complete or alone else gravest(verdict, MISSING),
+        len(parts),
+        len(media),
+        [gap for record in media if record.particulars for gap in record.particulars["gaps"]],
+        sum(record.lit for record in media) / len(media) if media else 0.0,
+    )
+
+
+def load(path: Path, identity: bytes) -> tuple[list[Segment], bool]:
+    """Return the segments there, and whether they are a whole store."""
+    key = load_pem_public_key(identity)
+    if not isinstance(key, Ed25519PublicKey):
+        raise TypeError("the identity is not an Ed25519 key")
+    store = (path / "segments").is_dir()
+    folder = path / "segments" if store else path
+    files = sorted(folder.glob("*.seg")) if folder.is_dir() else [folder]
+    return [verify_segment(file.name, file.read_bytes(), key.public_bytes_raw()) for file in files], store
+
+
+def verify(path: Path, identity: bytes) -> Report:
+    """Judge a store, a folder of segments or one file, with the identity as PEM."""
+    segments, store = load(path, identity)
+    report = Report(AUTHENTIC, segments, {}, [], [])
+
+    def say(verdict: str, remark: str) -> None:
+        report.verdict = gravest(report.verdict, verdict)
+        report.remarks.append(remark)
+
+    need(segments, "there is no segment")
+    there: dict[int, Segment] = {}
+    forked = set()
+    for segment in sorted((item for item in segments if item.records), key=lambda item: -len(item.records)):
+        if there.setdefault(segment.number, segment).stand != segment.stand:
+            say(NOT_AUTHENTIC, f"two different segments {segment.number}")
+            forked.add(segment.recording)
+    numbers = sorted(there)
+    following = f"{numbers[-1] + 1 if numbers else 1:010}.seg"
+    for segment in segments:
+        in_the_making = store and segment.problem == IN_THE_MAKING and segment.name == following
+        if segment.status != "closed":
+            say(MISSING if in_the_making else segment.verdict, f"{segment.name}: {segment.status}, {segment.problem}")
+    for left, right in pairwise(numbers):
+        if right == left + 1:
+            say(judge_pair(there[left], there[right]), f"{left} and {right}")
+    if numbers:
+        report.missing = sorted(set(range(1 if store else numbers[0], numbers[-1])) - set(numbers))
+        last = there[numbers[-1]]
+        if report.missing:
+            say(MISSING, f"missing: {report.missing}")
+        if store and last.status == "closed" and last.reason not in LAST_REASONS:
+            say(MISSING, "the end of the store is missing")
+    for name in dict.fromkeys(there[number].recording for number in numbers):
+        if name != ZERO:
+            parts = [there[number] for number in numbers if there[number].recording == name]
+            recording = report.recordings[name.hex()] = judge_recording(parts, there, path.is_file())
+            if name in forked:
+                recording.verdict = NOT_AUTHENTIC
+            say(report.recordings[name.hex()].verdict, f"recording {name.hex()}")
+    return report
+
+
+# --- Opening what was sealed ------------------------------------------------------------------------------------------
+
+
+def content_key(segment: Segment, station: bytes) -> bytes:
+    """Open the envelope that is for the station's private key (PEM, one block or two)."""
+    blocks = re.findall(rb"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----\n?", station, re.DOTALL)
+    keys = [load_pem_private_key(block, None) for block in blocks]
+    exchange = keys[-1]
+    need(isinstance(exchange, X25519PrivateKey), "the station's key")
+    assert isinstance(exchange, X25519PrivateKey)
+    raw = exchange.public_key().public_bytes_raw()
+    private: Any = exchange
+    kem, suite_kem = "x25519", hpke.KEM.X25519
+    if len(keys) == 2:
+        lattice = keys[0]
+        need(isinstance(lattice, MLKEM768PrivateKey), "the station's key")
+        assert isinstance(lattice, MLKEM768PrivateKey)
+        raw = lattice.public_key().public_bytes_raw() + raw
+        private = hpke.MLKEM768X25519PrivateKey(lattice, exchange)
+        kem, suite_kem = "mlkem768-x25519", hpke.KEM.MLKEM768_X25519
+    first = segment.records[0]
+    info = b"getuige/1 envelope\0" + first.device + first.segment.to_bytes(8) + first.recording + segment.key
+    for envelope in segment.opening["envelopes"]:
+        if envelope["kem"] == kem and envelope["recipient"] == sha256(raw).digest()[:16]:
+            suite = hpke.Suite(suite_kem, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
+            return suite.decrypt(envelope["sealed"], private, info)
+    raise FormatError("no envelope for this key")
+
+
+def open_segment(segment: Segment, station: bytes) -> list[tuple[int, bytes]]:
+    """Return kind and plaintext of every sound chunk."""
+    aead = CIPHERS[segment.opening["cipher"]](content_key(segment, station))
+    history = segment.opening["previous"]["chain"]
+    return [
+        (
+            record.kind,
+            aead.decrypt(
+                record.number.to_bytes(12),
+                record.body,
+                history + record.raw_header + record.raw_particulars,
+            ),
+        )
+        for record in segment.records
+    ]
+
+
+def open_recording(path: Path, identity: bytes, station: bytes, recording: str) -> bytes:
+    """Return the MP4 of a recording (id in hex): its sound chunks, as far as they are there."""
+    segments = load(path, identity)[0]
+    parts = {part.opening["part"]: part for part in segments if part.records and part.recording.hex() == recording}
+    need(parts, "no such recording")
+    result = b""
+    for number in sorted(parts):
+        chunks = open_segment(parts[number], station)
+        result += b"".join(plain for kind, plain in chunks if kind == MEDIA or (kind == OPENING and not result))
+    return result
