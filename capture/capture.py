@@ -138,20 +138,21 @@ class Capture:
                 return None
             now_ns = self._clock()
             until_ns = min(deadline_ns, self._chunker.deadline_ns() or deadline_ns)
-            item = self._intake.take(max(0, until_ns - now_ns) / _SECOND_NS)
+            items = self._intake.take(max(0, until_ns - now_ns) / _SECOND_NS)
             now_ns = self._clock()
             if not self._stop.is_set():
                 # What is drained after a stop was recorded while the parts were as they were then.
                 self._chunker.video_live = self._camera_guard.live(now_ns)
                 self._chunker.audio_live = self._sound is not None and self._microphone_guard.live(now_ns)
-            if isinstance(item, TakenPicture):
-                self._take_picture(item, now_ns)
-            elif isinstance(item, TakenBlock):
-                self._take_block(item, now_ns)
-            else:
+            for item in items:
+                if isinstance(item, TakenPicture):
+                    self._take_picture(item)
+                else:
+                    self._take_block(item)
+            if not items:
                 self._check(now_ns)
             self._chunker.tick(now_ns)
-            if item is None and now_ns >= deadline_ns and not self._chunker.chunks:
+            if not items and now_ns >= deadline_ns and not self._chunker.chunks:
                 return None
 
     def request_stop(self) -> None:
@@ -241,12 +242,6 @@ class Capture:
             highest_queue_bytes=self._intake.highest_bytes,
         )
 
-    def check(self) -> None:
-        """One round of both watchdogs, as their threads do it from time to time."""
-        self._camera_guard.check()
-        if self._sound is not None:
-            self._microphone_guard.check()
-
     def _camera_part(self) -> Part:
         def start(current: Callable[[], bool]) -> None:
             def sink(unit: AccessUnit) -> None:
@@ -292,8 +287,8 @@ class Capture:
                 self._crashed = threading.current_thread().name
             self._intake.wake()
 
-    def _take_picture(self, item: TakenPicture, now_ns: int) -> None:
-        unit = item.unit
+    def _take_picture(self, item: TakenPicture) -> None:
+        unit, now_ns = item.unit, item.came_ns
         if self._skipped and not unit.key:
             self._skipped += 1
             return
@@ -320,10 +315,10 @@ class Capture:
         started_ns = self._started_ns or 0
         return self._microphone_guard.trouble is not None or now_ns - started_ns > self._limits.microphone_silence_ns
 
-    def _take_block(self, item: TakenBlock, now_ns: int) -> None:
+    def _take_block(self, item: TakenBlock) -> None:
         if self._sound is not None:
             self._sound.add(item.block, item.cause)
-            self._pass_on_sound(now_ns)
+            self._pass_on_sound(item.came_ns)
 
     def _begin(self, units: list[memoryview], capture_ns: int) -> None:
         sets = parameter_sets(units)

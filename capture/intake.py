@@ -18,6 +18,9 @@ from drivers.microphone.protocol import PcmBlock
 
 _FUTURE_NS = 1_000_000_000
 """A picture from further in the future than this has a wrong time."""
+_LOOK_S = 0.1
+"""The reader looks this often. To wake it for each picture and block would cost more than all the rest of its work."""
+_AT_ONCE = 32
 _ITEM_BYTES = 256
 """What an item costs beyond its data; also bounds a flood of empty ones."""
 
@@ -27,6 +30,7 @@ class TakenPicture:
     """A picture, and what was dropped before it."""
 
     unit: AccessUnit
+    came_ns: int
     lost: int
     cause: str | None
 
@@ -36,6 +40,7 @@ class TakenBlock:
     """A block of sound, and why blocks before it are missing, if any are."""
 
     block: PcmBlock
+    came_ns: int
     cause: str | None
 
 
@@ -45,11 +50,11 @@ class Intake:
     def __init__(self, limits: Limits, clock: Callable[[], int]) -> None:
         self._limits = limits
         self._clock = clock
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._woken = threading.Event()
         self._items: deque[TakenPicture | TakenBlock] = deque()
         self._video_bytes = 0
         self._audio_bytes = 0
-        self._woken = False
         self._need_key: str | None = NO_KEY
         self._last_capture_ns: int | None = None
         self._lost = 0
@@ -63,8 +68,9 @@ class Intake:
 
     def put_video(self, unit: AccessUnit) -> bool:
         """Offer a picture; false when its time or its place in the stream makes it unusable."""
-        with self._changed:
-            cause = self._objection(unit)
+        now_ns = self._clock()
+        with self._lock:
+            cause = self._objection(unit, now_ns)
             size = len(unit.data) + _ITEM_BYTES
             if cause is None and self._video_bytes + size > self._limits.video_queue_bytes:
                 cause = OVERFLOW
@@ -75,7 +81,7 @@ class Intake:
                 # What follows refers to what is now missing.
                 self._need_key = self._need_key or cause
                 return cause == OVERFLOW
-            self._items.append(TakenPicture(unit, self._lost, self._video_cause))
+            self._items.append(TakenPicture(unit, now_ns, self._lost, self._video_cause))
             self._need_key = self._video_cause = None
             self._lost = 0
             self._last_capture_ns = unit.capture_ns
@@ -86,65 +92,61 @@ class Intake:
 
     def put_audio(self, block: PcmBlock) -> None:
         """Offer a block of sound."""
-        with self._changed:
+        with self._lock:
             self.last_block = block
             size = len(block.data) + _ITEM_BYTES
             if self._audio_bytes + size > self._limits.audio_queue_bytes:
                 self.dropped_blocks += 1
                 self._audio_cause = self._audio_cause or OVERFLOW
                 return
-            self._items.append(TakenBlock(block, self._audio_cause))
+            self._items.append(TakenBlock(block, self._clock(), self._audio_cause))
             self._audio_cause = None
             self._audio_bytes += size
             self._added()
 
     def video_restarted(self, cause: str) -> None:
         """The camera is started again: what it delivered stands for itself, a key picture comes first."""
-        with self._changed:
+        with self._lock:
             self._video_cause = self._need_key = cause
 
     def audio_restarted(self, cause: str) -> None:
         """The microphone is started again."""
-        with self._changed:
+        with self._lock:
             self._audio_cause = cause
 
     def damaged(self) -> None:
         """A picture taken from here could not be used: nothing is until the next key picture."""
-        with self._changed:
+        with self._lock:
             self.dropped_frames += 1
             self._lost += 1
             self._video_cause = self._video_cause or DAMAGED
             self._need_key = self._need_key or DAMAGED
 
-    def take(self, timeout_s: float) -> TakenPicture | TakenBlock | None:
-        """The oldest item, or None when none comes in time or `wake` is called."""
-        with self._changed:
-            if not self._items and timeout_s > 0 and not self._woken:
-                self._changed.wait(timeout_s)
-            self._woken = False
-            if not self._items:
-                return None
-            item = self._items.popleft()
-            if isinstance(item, TakenPicture):
-                self._video_bytes -= len(item.unit.data) + _ITEM_BYTES
-            else:
-                self._audio_bytes -= len(item.block.data) + _ITEM_BYTES
-            return item
+    def take(self, timeout_s: float) -> list[TakenPicture | TakenBlock]:
+        """A few of the oldest items; none when none come within `timeout_s`, at the next look, or before `wake`."""
+        if not self._items and timeout_s > 0 and not self._woken.is_set():
+            self._woken.wait(min(timeout_s, _LOOK_S))
+        self._woken.clear()
+        with self._lock:
+            items = [self._items.popleft() for _ in range(min(_AT_ONCE, len(self._items)))]
+            for item in items:
+                if isinstance(item, TakenPicture):
+                    self._video_bytes -= len(item.unit.data) + _ITEM_BYTES
+                else:
+                    self._audio_bytes -= len(item.block.data) + _ITEM_BYTES
+        return items
 
     def wake(self) -> None:
         """Let a waiting reader look again."""
-        with self._changed:
-            self._woken = True
-            self._changed.notify()
+        self._woken.set()
 
-    def _objection(self, unit: AccessUnit) -> str | None:
+    def _objection(self, unit: AccessUnit, now_ns: int) -> str | None:
         if self._need_key is not None and not unit.key:
             return self._need_key
         last_ns = self._last_capture_ns
         if last_ns is not None and unit.capture_ns <= last_ns:
             return TIMESTAMP
-        return TIMESTAMP if unit.capture_ns > self._clock() + _FUTURE_NS else None
+        return TIMESTAMP if unit.capture_ns > now_ns + _FUTURE_NS else None
 
     def _added(self) -> None:
         self.highest_bytes = max(self.highest_bytes, self._video_bytes + self._audio_bytes)
-        self._changed.notify()
