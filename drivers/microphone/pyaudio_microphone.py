@@ -211,7 +211,7 @@ class _Receiver:
 
         PortAudio says by the sound card's driver's clock (not always the monotonic one) what time it is, and when the
         first sample reached the converter. Some drivers leave one or both at zero: then the block is taken to have
-        ended now.
+        ended now. Later it cannot have ended either way; the first blocks of some drivers claim so.
         """
         block_ns = frames * 1_000_000_000 // self._sample_rate
         heard_s = time_info.get("input_buffer_adc_time", 0.0)
@@ -219,7 +219,7 @@ class _Receiver:
         delay_ns = round((current_s - heard_s) * 1e9)
         if heard_s <= 0 or current_s <= 0 or not 0 <= delay_ns <= LONGEST_DELAY_NS:
             return now_ns - block_ns
-        return self._clock.to_monotonic_ns(round(current_s * 1e9), now_ns) - delay_ns
+        return min(self._clock.to_monotonic_ns(round(current_s * 1e9), now_ns) - delay_ns, now_ns - block_ns)
 
 
 def _find_input(audio: Any, device: str) -> int:

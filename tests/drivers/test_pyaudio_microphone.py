@@ -114,6 +114,11 @@ def test_a_monotonic_clock_of_portaudio_is_taken_at_its_word(bench: Bench) -> No
     assert abs(bench.blocks[0].capture_ns - 499_970_000_000) < 1_000
 
 
+def test_a_block_that_claims_to_be_younger_than_it_is_long_ended_now(bench: Bench) -> None:
+    bench.start().hear(heard_s=499.999, current_s=499.999)
+    assert bench.blocks[0].capture_ns == bench.now_ns - BLOCK_NS
+
+
 @pytest.mark.parametrize(("heard_s", "current_s"), [(0.0, 0.0), (0.0, 100.0), (100.0, 99.0), (90.0, 100.0)])
 def test_without_sane_times_a_block_ended_now(bench: Bench, heard_s: float, current_s: float) -> None:
     bench.start().hear(heard_s=heard_s, current_s=current_s)
