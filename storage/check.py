@@ -78,6 +78,12 @@ class SegmentCheck:
         opening = parse_opening(head[-header.particulars_bytes :] if header.particulars_bytes else b"")
         if opening.media != any(header.place.recording):
             raise FormatError("the opening's type and the header's recording contradict each other")
+        if header.flags:
+            raise FormatError("the opening has flags that only media chunks have")
+        if not opening.media and (opening.part or opening.profile):
+            raise FormatError("the opening of a journal gives a part or a profile")
+        if opening.previous.segment != header.place.segment - 1:
+            raise FormatError(f"the opening names segment {opening.previous.segment} as the one before")
         check_path(self._identity, header.place.device, header.place.segment, opening.path)
         self._key = Ed25519PublicKey.from_public_bytes(opening.path[-1].public)
         self.opening = opening

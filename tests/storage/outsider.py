@@ -227,7 +227,7 @@ def check_opening(record: Record, identity: bytes) -> dict[str, Any]:
     need(opening["type"] == ("journal" if record.recording == ZERO else "media"), "type")
     need(whole(opening["part"], (1 << 32) - 1) == 0 or opening["type"] == "media", "part")
     need(text(opening["profile"]) == "" or opening["type"] == "media", "profile")
-    need(opening["cipher"] in CIPHERS, "cipher")
+    need(text(opening["cipher"]) in CIPHERS, "cipher")
     previous = a_map(opening["previous"], "segment", "chunks", "chain", "signature")
     link = (
         whole(previous["segment"]),
@@ -242,7 +242,7 @@ def check_opening(record: Record, identity: bytes) -> dict[str, Any]:
     for envelope in a_list(opening["envelopes"], 32):
         a_map(envelope, "kem", "recipient", "sealed")
         octets(envelope["recipient"], 16)
-        need(envelope["kem"] in SEALED_BYTES, "kem")
+        need(text(envelope["kem"]) in SEALED_BYTES, "kem")
         octets(envelope["sealed"], SEALED_BYTES[envelope["kem"]])
     return opening
 
