@@ -106,8 +106,8 @@ def test_both_real_drivers_make_one_recording_on_one_clock(
         late_ms.append((heard_s - round(heard_s)) * 1e3)  # the card sounds a burst at each of its whole seconds
     with capsys.disabled():
         print(  # noqa: T201
-            f"\ncapture: {len(pictures)} pictures and {len(sound) / RATE:.2f} s of sound in {len(chunks)} chunks, sound "
-            f"late by {', '.join(f'{late:+.1f}' for late in late_ms)} ms, at most "
+            f"\ncapture: {len(pictures)} pictures and {len(sound) / RATE:.2f} s of sound in {len(chunks)} chunks, "
+            f"sound late by {', '.join(f'{late:+.1f}' for late in late_ms)} ms, at most "
             f"{statistics.highest_queue_bytes / 1024:.0f} KiB queued"
         )
     assert len(late_ms) >= 4

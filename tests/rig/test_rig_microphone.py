@@ -46,25 +46,26 @@ def test_it_delivers_every_sample_once_in_order_and_in_time(
         assert blocks.none_within(0.2)
 
     values = samples(blocks.items)
-    assert (
-        jumps(values[FORMAT.sample_rate // 2 :]).tolist() == []
-    )  # what the card lost before it was listened to shows at the beginning
+    assert values[0] == 0
+    assert jumps(values).tolist() == []
     assert not any(block.overflowed for block in blocks.items)
 
     stamps = np.array([block.capture_ns for block in blocks.items])
     counted = np.cumsum([0, *(len(block.data) // 2 for block in blocks.items)])[:-1]
-    assert before_ns - 200_000_000 < stamps[0]
+    assert before_ns < stamps[0]
     assert stamps[-1] < after_ns
     assert (np.diff(stamps) >= 0).all()
-    drift_ms = ((stamps - stamps[0]) / 1e6 - counted / FORMAT.sample_rate * 1e3)[10:]
-    seconds = (stamps[-1] - stamps[10]) / 1e9
-    rate = (counted[-1] - counted[10]) / seconds
+    seconds = (stamps[-1] - stamps[0]) / 1e9
     assert seconds > 5
-    assert rate == pytest.approx(FORMAT.sample_rate, rel=0.01)
+    assert (counted[-1] - counted[0]) / seconds == pytest.approx(FORMAT.sample_rate, rel=0.01)
+    late_ms = (stamps - sound_card.began_ns) / 1e6 - counted / FORMAT.sample_rate * 1e3
+    assert abs(late_ms[0]) < 20
+    assert abs(np.median(late_ms)) < 5
     with capsys.disabled():
         print(  # noqa: T201
-            f"\nmicrophone: {len(values) / FORMAT.sample_rate:.2f} s of sound, {rate:.0f} samples/s by its own stamps, "
-            f"which stray {drift_ms.std():.2f} ms (standard deviation; {np.ptp(drift_ms):.1f} ms from least to most)"
+            f"\nmicrophone: {len(values) / FORMAT.sample_rate:.2f} s of sound, stamps late by "
+            f"{np.median(late_ms):+.2f} ms (median; the first by {late_ms[0]:+.2f}, standard deviation {late_ms.std():.2f}, "
+            f"from {late_ms.min():+.2f} to {late_ms.max():+.2f})"
         )
 
 
@@ -100,7 +101,7 @@ def test_a_sink_that_lingers_loses_sound_and_the_stamps_show_it(small_sound_card
         assert lingered.wait(10)
         blocks.wait(120)
     values = samples(blocks.items)
-    lost = int(jumps(values[960 * 5 :]).sum())
+    lost = int(jumps(values).sum())
     assert lost >= 20 * 960
     stamps = np.array([block.capture_ns for block in blocks.items])
     silent_ms = (stamps[-1] - stamps[20]) / 1e6 - len(samples(blocks.items[20:-1])) / 48

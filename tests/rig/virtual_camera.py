@@ -104,7 +104,8 @@ class PacedCamera:
         self.running = threading.Event()
         """Clear it, and the sensor falls silent."""
         self.running.set()
-        self.taken = 0
+        self.taken_ns: list[int] = []
+        """When each picture was taken, by the monotonic clock."""
         self.starved = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -114,7 +115,7 @@ class PacedCamera:
         self._free.append(request)
 
     def start(self, *arguments: Any) -> Any:
-        self.taken = self.starved = 0
+        self.taken_ns, self.starved = [], 0
         self._stop.clear()
         self.running.set()
         result = self._camera.start(*arguments)
@@ -140,7 +141,7 @@ class PacedCamera:
             except IndexError:
                 self.starved += 1
                 continue
-            self.taken += 1
+            self.taken_ns.append(time.monotonic_ns())
             self._camera.queue_request(request)
 
 
