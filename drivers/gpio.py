@@ -34,11 +34,8 @@ def make_pin_factory(name: str, *, chip: int | None = None, work_dir: Path | Non
         return importlib.import_module("gpiozero.pins.mock").MockFactory()
     if name != "lgpio":
         raise DriverUnavailableError(f"gpio: no pin factory is called {name!r}; choose one of {', '.join(FACTORIES)}")
-    if "lgpio" not in sys.modules:
-        # lgpio makes its pipe when it is imported, and in the working directory unless told otherwise.
-        os.environ["LG_WD"] = str(work_dir if work_dir is not None else _private_folder())
     try:
-        factory_class = importlib.import_module("gpiozero.pins.lgpio").LGPIOFactory
+        factory_class = _import_lgpio_factory(work_dir)
     except ImportError as error:
         raise DriverUnavailableError(
             f"gpio: lgpio cannot be imported ({error}); install this project's extra 'device'"
@@ -55,6 +52,23 @@ def make_pin_factory(name: str, *, chip: int | None = None, work_dir: Path | Non
 def reason(part: str, action: str, error: Exception) -> DriverError:
     """Put an error of gpiozero or lgpio into one line."""
     return DriverError(f"{part}: {action} failed ({type(error).__name__}: {error}); check the pin and its wiring")
+
+
+def _import_lgpio_factory(work_dir: Path | None) -> Any:
+    """Import lgpio so that its pipe lands in `work_dir` and the process stays in its own working directory.
+
+    lgpio makes the pipe when it is first imported, in the folder that LG_WD names, and *changes the working directory*
+    to that folder: every relative path of the process would mean something else afterwards.
+    """
+    if "lgpio" in sys.modules:
+        return importlib.import_module("gpiozero.pins.lgpio").LGPIOFactory
+    os.environ["LG_WD"] = str(work_dir if work_dir is not None else _private_folder())
+    here = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return importlib.import_module("gpiozero.pins.lgpio").LGPIOFactory
+    finally:
+        os.fchdir(here)
+        os.close(here)
 
 
 def _private_folder() -> Path:

@@ -63,16 +63,19 @@ def test_lgpio_keeps_its_pipe_out_of_the_working_directory(
 
     def stand_in(name: str) -> types.ModuleType:
         assert name == "gpiozero.pins.lgpio"
-        at_import.append(os.environ.get("LG_WD"))  # lgpio reads it when it is imported
+        at_import.append(os.environ.get("LG_WD"))  # lgpio reads it when it is imported, and goes there
+        os.chdir(os.environ["LG_WD"])
         module = types.ModuleType(name)
         vars(module)["LGPIOFactory"] = NoChip
         return module
 
     monkeypatch.setattr(importlib, "import_module", stand_in)
+    before = Path.cwd()
     with pytest.raises(DriverUnavailableError, match=r"OSError: can not open gpiochip 7\); this needs a Raspberry Pi"):
         make_pin_factory("lgpio", chip=7, work_dir=tmp_path if given else None)
     (folder,) = at_import
     assert folder is not None
     assert Path(folder).is_dir()
-    assert Path(folder) != Path.cwd()
+    assert Path(folder) != before
+    assert Path.cwd() == before
     assert (folder == str(tmp_path)) == given
