@@ -18,7 +18,8 @@ from drivers.gpio import make_pin_factory
 def forget_lgpio(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("lgpio", "gpiozero.pins.lgpio"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.delenv("LG_WD", raising=False)
+    monkeypatch.setenv("LG_WD", "")  # so that what the import sets is undone
+    monkeypatch.delenv("LG_WD")
 
 
 def test_mock_pins() -> None:
