@@ -54,7 +54,23 @@ def movie() -> tuple[bytes, list[bytes]]:
 
 def test_the_header_is_laid_out_as_the_standard_says(movie: tuple[bytes, list[bytes]]) -> None:
     header, _ = movie
-    track = ["trak", "tkhd", "mdia", "mdhd", "hdlr", "minf", "{}", "dinf", "dref", "stbl", "stsd", "stts", "stsc", "stsz", "stco"]
+    track = [
+        "trak",
+        "tkhd",
+        "mdia",
+        "mdhd",
+        "hdlr",
+        "minf",
+        "{}",
+        "dinf",
+        "dref",
+        "stbl",
+        "stsd",
+        "stts",
+        "stsc",
+        "stsz",
+        "stco",
+    ]
     video, audio = ([name.format(kind) for name in track] for kind in ("vmhd", "smhd"))
     assert kinds(header) == ["ftyp", "moov", "mvhd", *video, *audio, "mvex", "trex", "trex"]
     assert contents(header, b"ftyp")[:4] == b"iso6"
