@@ -154,7 +154,7 @@ class Record:
     recording: bytes
     boot: bytes
     lit: bool
-    particulars: Any = None
+    particulars: dict[str, Any] = field(default_factory=dict)
     chain: bytes = b""
 
 
@@ -200,22 +200,20 @@ def read_record(data: bytes, at: int) -> tuple[Record, int]:
     ), end
 
 
-def check_particulars(record: Record) -> Any:
+def check_particulars(record: Record) -> dict[str, Any]:
     """Return the particulars of any chunk but an opening."""
-    raw = record.raw_particulars
-    if record.kind == CLOSING:
-        value = a_map(cbor(raw), "reason")
-        need(value["reason"] in REASONS, "reason")
-        return value
-    if not raw:
-        return None
-    need(record.kind == MEDIA, "particulars not allowed")
-    value = a_map(cbor(raw), "gaps")
-    for gap in a_list(value["gaps"], 256):
+    if not record.raw_particulars and record.kind != CLOSING:
+        return {}
+    need(record.kind in (MEDIA, CLOSING), "particulars not allowed")
+    value = cbor(record.raw_particulars)
+    need(isinstance(value, dict), "a map")
+    a_map(value, *(["gaps"] if record.kind == MEDIA else ["reason", "gaps"] if "gaps" in value else ["reason"]))
+    need(record.kind == MEDIA or value["reason"] in REASONS, "reason")
+    for gap in a_list(value.get("gaps", []), 256):
         need(isinstance(gap, list) and len(gap) == 5 and gap[0] in ("video", "audio"), "gap")
         [whole(number) for number in gap[1:4]]
         text(gap[4])
-    return value
+    return dict(value)
 
 
 def check_opening(record: Record, identity: bytes) -> dict[str, Any]:
@@ -436,7 +434,7 @@ def judge_recording(parts: list[Segment], there: dict[int, Segment], alone: bool
         verdict if complete or alone else gravest(verdict, MISSING),
         len(parts),
         len(media),
-        [gap for record in media if record.particulars for gap in record.particulars["gaps"]],
+        [gap for part in parts for record in part.records for gap in record.particulars.get("gaps", [])],
         sum(record.lit for record in media) / len(media) if media else 0.0,
     )
 

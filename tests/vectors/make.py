@@ -36,6 +36,7 @@ HERE = Path(__file__).parent
 JOURNAL = bytes(16)
 CHUNK_NS = 333_333_333
 EPOCH_NS = 1_790_000_000_000_000_000
+LAST_GAP = Gap("audio", 8_000_000_000, 21_333_333, 1, "lost")
 INIT = b"stands for ftyp and moov"
 
 
@@ -79,6 +80,8 @@ class Plan:
     recording: bytes = JOURNAL
     part: int = 0
     chunks: Sequence[Chunk] = ()
+    gaps: tuple[Gap, ...] = ()
+    """Those that the closing says."""
     cut_bytes: int = 0
     """How much of the last record is missing from the file."""
 
@@ -122,7 +125,7 @@ def plans(recording: bytes) -> list[Plan]:
     return [
         Plan(1, "recording", chunks=journal()),
         Plan(2, "rotation", recording, 0, media("part 0", 3)),
-        Plan(3, "stop", recording, 1, media("part 1", 3, gap_at=1, dark_at=2)),
+        Plan(3, "stop", recording, 1, media("part 1", 3, gap_at=1, dark_at=2), (LAST_GAP,)),
         Plan(4, "power-off", chunks=journal()),
     ]
 
@@ -135,7 +138,9 @@ def vectors() -> list[Vector]:
         recording = secret(name, "recording")[:16]
         said = {
             "id": recording.hex(), "verdict": "authentic", "media_chunks": 6, "lit_chunks": 5,
-            "gaps": [["video", 7_000_000_000, 66_666_666, 2, "camera stalled"]],
+            "gaps": [
+                ["video", 7_000_000_000, 66_666_666, 2, "camera stalled"], ["audio", 8_000_000_000, 21_333_333, 1, "lost"],
+            ],
         }  # fmt: skip
         result.append(Vector(name, hybrid, cipher, plans(recording), "authentic", 0, "flash", [said]))
     recording = secret("cut", "recording")[:16]
@@ -202,7 +207,7 @@ def seal_segment(
     )  # fmt: skip
     chunks = [Chunk(Kind.OPENING, INIT if is_media else b"", particulars=opening.encode()), *plan.chunks]
     if plan.reason:
-        chunks.append(Chunk(Kind.CLOSING, particulars=encode_closing(plan.reason)))
+        chunks.append(Chunk(Kind.CLOSING, particulars=encode_closing(plan.reason, plan.gaps)))
     sealer = SegmentSealer(place, key, vector.cipher, content_key, previous.tip, BufferPool())
     now_ns = 1_000_000_000 * plan.number
     data, found = b"", []
