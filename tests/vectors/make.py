@@ -139,7 +139,8 @@ def vectors() -> list[Vector]:
         said = {
             "id": recording.hex(), "verdict": "authentic", "media_chunks": 6, "lit_chunks": 5,
             "gaps": [
-                ["video", 7_000_000_000, 66_666_666, 2, "camera stalled"], ["audio", 8_000_000_000, 21_333_333, 1, "lost"],
+                ["video", 7_000_000_000, 66_666_666, 2, "camera stalled"],
+                ["audio", 8_000_000_000, 21_333_333, 1, "lost"],
             ],
         }  # fmt: skip
         result.append(Vector(name, hybrid, cipher, plans(recording), "authentic", 0, "flash", [said]))
