@@ -59,13 +59,13 @@ def test_it_delivers_every_sample_once_in_order_and_in_time(
     assert seconds > 5
     assert (counted[-1] - counted[0]) / seconds == pytest.approx(FORMAT.sample_rate, rel=0.01)
     late_ms = (stamps - sound_card.began_ns) / 1e6 - counted / FORMAT.sample_rate * 1e3
-    assert abs(late_ms[0]) < 20
+    assert abs(late_ms[0]) < 60  # a busy machine may open the card late
     assert abs(np.median(late_ms)) < 5
     with capsys.disabled():
         print(  # noqa: T201
             f"\nmicrophone: {len(values) / FORMAT.sample_rate:.2f} s of sound, stamps late by "
-            f"{np.median(late_ms):+.2f} ms (median; the first by {late_ms[0]:+.2f}, standard deviation {late_ms.std():.2f}, "
-            f"from {late_ms.min():+.2f} to {late_ms.max():+.2f})"
+            f"{np.median(late_ms):+.2f} ms (median; the first by {late_ms[0]:+.2f}, standard deviation "
+            f"{late_ms.std():.2f}, from {late_ms.min():+.2f} to {late_ms.max():+.2f})"
         )
 
 
