@@ -68,7 +68,7 @@ class SyntheticCamera:
         """Begin to encode; the first access unit handed over is a key picture.
 
         Raises:
-            DriverError: closed, already running, or told to refuse.
+            DriverError: closed, already running, told to refuse, or x264 refuses the format.
         """
         if self._closed:
             raise DriverError("camera synthetic: closed; make a new one")
@@ -138,13 +138,12 @@ class _Run:
         self._epoch_ns = epoch_ns
         self._fault = fault
         self._stop = stop
-        self._threads = threads
+        self._encoder = open_encoder(fmt, threads)
+        self._scene = Scene(fmt.width, fmt.height, fmt.frame_rate)
 
     def until_stopped(self) -> str | None:
         """Encode until told to stop; returns the fault it ended with, if any."""
-        fmt, fault = self._fmt, self._fault
-        scene = Scene(fmt.width, fmt.height, fmt.frame_rate)
-        encoder = open_encoder(fmt, self._threads)
+        fault = self._fault
         first = number = self._next_frame()
         while not self._stop.is_set():
             count = number - first
@@ -161,15 +160,15 @@ class _Run:
                 number = self._next_frame()
                 continue
             if count not in fault.lose:
-                self._encode(encoder, scene, number, count, capture_ns)
+                self._encode(number, count, capture_ns)
             number += 1
         return None
 
-    def _encode(self, encoder: VideoCodecContext, scene: Scene, number: int, count: int, capture_ns: int) -> None:
-        picture = scene.draw(number)
+    def _encode(self, number: int, count: int, capture_ns: int) -> None:
+        picture = self._scene.draw(number)
         picture.pts = count
         picture.time_base = Fraction(1, self._fmt.frame_rate)
-        for packet in encoder.encode(picture):
+        for packet in self._encoder.encode(picture):
             self._sink(AccessUnit(bytes(packet), capture_ns, packet.is_keyframe))
 
     def _capture_ns(self, number: int) -> int:
@@ -217,6 +216,6 @@ def open_encoder(fmt: VideoFormat, threads: int = 1) -> VideoCodecContext:
         encoder.open()
     except av.FFmpegError as error:
         raise DriverError(
-            f"camera synthetic: x264 refuses {fmt.width}x{fmt.height} at {fmt.frame_rate}/s: {error}"
+            f"camera synthetic: x264 refuses {fmt.width}x{fmt.height} at {fmt.frame_rate}/s; choose an even size"
         ) from error
     return encoder
