@@ -228,4 +228,4 @@ def test_gaps_handed_in_travel_with_the_next_chunk() -> None:
     assert chunker.gaps == (gap,)
     _steady(chunker, 21)
     first, second = chunker.chunks
-    assert (first.gaps, second.gaps, chunker.gaps) == ((gap,), (), ())
+    assert [first.gaps, second.gaps, chunker.gaps] == [(gap,), (), ()]

@@ -84,7 +84,7 @@ def test_the_sample_entries_describe_the_streams(movie: tuple[bytes, list[bytes]
     assert avcc[:6] == b"\x01" + sps[1:4] + b"\xff\xe1"
     assert avcc[6:].startswith(struct.pack(">H", len(sps)) + sps + b"\x01" + struct.pack(">H", len(pps)) + pps)
     esds = header[header.index(b"esds") + 8 :]
-    # ES_Descriptor, DecoderConfigDescriptor (AAC, audio stream), AudioSpecificConfig (LC, 48 kHz, mono), SLConfig (MP4).
+    # ES_Descriptor, DecoderConfigDescriptor (AAC, audio), AudioSpecificConfig (LC, 48 kHz, mono), SLConfig (MP4).
     assert esds[:2] == b"\x03\x19"
     assert esds[5:9] == b"\x04\x11\x40\x15"
     assert esds[20:24] == b"\x05\x02\x11\x88"
@@ -93,7 +93,7 @@ def test_the_sample_entries_describe_the_streams(movie: tuple[bytes, list[bytes]
 
 def test_pyav_reads_each_sample_at_its_exact_time(movie: tuple[bytes, list[bytes]]) -> None:
     header, chunks = movie
-    with av.open(io.BytesIO(header + b"".join(chunks))) as container:
+    with av.open(io.BytesIO(header + b"".join(chunks)), "r") as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         assert (video.width, video.height, video.codec_context.name) == (SMALL.width, SMALL.height, "h264")
         assert (audio.codec_context.name, audio.sample_rate, audio.channels) == ("aac", 48_000, 1)
@@ -131,6 +131,6 @@ def test_stock_tools_say_nothing(movie: tuple[bytes, list[bytes]], tmp_path: Pat
 def test_it_plays_from_any_chunk_that_begins_with_a_key_picture(movie: tuple[bytes, list[bytes]]) -> None:
     header, chunks = movie
     later = next(index for index, chunk in enumerate(chunks) if index and runs(chunk)[0].flags[0] == 0x02000000)
-    with av.open(io.BytesIO(header + b"".join(chunks[later:]))) as container:
+    with av.open(io.BytesIO(header + b"".join(chunks[later:])), "r") as container:
         frames = list(container.decode(video=0))
     assert [frame.pts for frame in frames] == [3000 * number for number in range(30, 60)]

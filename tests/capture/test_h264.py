@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 
 import av
@@ -30,10 +31,10 @@ def test_split_finds_every_unit(units: list[bytes], long_codes: list[bool], padd
 @given(st.binary(max_size=60))
 def test_only_bitstream_errors_leave(data: bytes) -> None:
     for stream in (data, b"\0\0\1\x67" + data + b"\0\0\1\x68\x01\0\0\1\x65\x01"):
-        try:
-            parameter_sets(split(stream))
-        except BitstreamError as error:
-            assert "\n" not in str(error)
+        with suppress(BitstreamError):
+            sets = parameter_sets(split(stream))
+            assert sets.width > 0
+            assert sets.avcc()
 
 
 @pytest.mark.parametrize("profile", ["baseline", "main", "high", "high10", "high422", "high444"])

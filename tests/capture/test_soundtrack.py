@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -34,7 +35,7 @@ def _feed(track: Soundtrack, count: int, at_ns: int = START_NS, **more: bool) ->
 
 def _end(track: Soundtrack) -> int:
     """When the track ends, on the monotonic clock; checks that it is contiguous."""
-    for before, after in zip(track.frames, track.frames[1:], strict=False):
+    for before, after in pairwise(track.frames):
         assert before.time + before.duration == after.time
     return (track.frames[-1].time + track.frames[-1].duration) * SECOND // RATE
 
@@ -64,7 +65,7 @@ def test_jitter_is_no_gap_and_moves_nothing_far() -> None:
 def test_drift_is_followed(track: Soundtrack, drift_ppm: int) -> None:
     dice = random.Random(6)
     step = BLOCK / (1 + drift_ppm / 1e6)
-    worst = 0
+    worst = 0.0
     for number in range(1500):
         track.add(PcmBlock(PCM, START_NS + round(number * step) + dice.randrange(0, 4 * MS)))
         if number > 500:
