@@ -149,8 +149,7 @@ class Capture:
                     self._take_picture(item)
                 else:
                     self._take_block(item)
-            if not items:
-                self._check(now_ns)
+            self._check(now_ns, idle=not items)
             self._chunker.tick(now_ns)
             if not items and now_ns >= deadline_ns and not self._chunker.chunks:
                 return None
@@ -326,6 +325,8 @@ class Capture:
         if self._encoder is not None and self._sound is not None:
             audio = AudioTrack(self._profile.audio, self._profile.audio_bitrate_bps, self._encoder.config)
             self._sound.begin(capture_ns)
+            # What is missing from before the recording is missed by nobody.
+            self._sound.gaps.clear()
         self._init = init_segment(sets, audio)
 
     def _pass_on_sound(self, now_ns: int) -> None:
@@ -339,13 +340,13 @@ class Capture:
             for gap in gaps:
                 self._chunker.gap(gap)
 
-    def _check(self, now_ns: int) -> None:
-        """Nothing came: find out whether that is the end, or an error."""
+    def _check(self, now_ns: int, *, idle: bool) -> None:
+        """Find out whether this is the end, or an error; `idle` when nothing is left to take."""
         if self._crashed is not None:
             raise CaptureError(f"capture: thread {self._crashed} died; end the process and start it again")
         if self._stop.is_set():
             running = any(thread.is_alive() for thread in self._threads)
-            if not running or now_ns - self._stopping_ns > self._limits.drain_ns:
+            if (idle and not running) or now_ns - self._stopping_ns > self._limits.drain_ns:
                 self._finish(now_ns)
         elif self._init is None and now_ns - (self._started_ns or now_ns) > self._limits.start_up_ns:
             waited_s = self._limits.start_up_ns / _SECOND_NS

@@ -128,6 +128,34 @@ def test_a_camera_without_a_first_picture_is_an_error(stage: Stage) -> None:
         stage.capture.read(0)
 
 
+def test_sound_does_not_hide_a_camera_without_pictures(stage: Stage) -> None:
+    stage.capture.start()
+    for _ in range(9):
+        stage.play(SECOND, picture=False)
+    with pytest.raises(CaptureError, match="no picture from the camera within 10 s"):
+        stage.play(2 * SECOND, picture=False)
+
+
+def test_a_microphone_that_goes_on_after_the_stop_is_not_waited_for(stage: Stage) -> None:
+    stage.capture.start()
+    stage.play(SECOND)
+    stage.camera.hang = stage.microphone.hang = threading.Event()
+    stage.capture.request_stop()
+    stage.play(3 * SECOND)
+    assert stage.capture.ended
+    stage.camera.hang.set()
+
+
+def test_what_was_lost_before_the_first_picture_is_no_gap(stage: Stage) -> None:
+    stage.capture.start()
+    stage.play(500 * MS, picture=False)
+    stage.clock.now_ns += SECOND // 2
+    stage.microphone.deliver(stage.clock.now_ns - BLOCK, overflowed=True)
+    stage.play(SECOND)
+    stage.stop()
+    assert [gap for chunk in stage.chunks for gap in chunk.gaps] == []
+
+
 def test_a_camera_that_delivers_rubbish_is_an_error_that_says_so(stage: Stage) -> None:
     stage.capture.start()
     assert stage.camera.sink is not None
