@@ -88,7 +88,7 @@ def init_segment(video: ParameterSets, audio: AudioTrack | None) -> bytes:
 def fragment(sequence: int, runs: list[Run]) -> bytes:
     """One `moof` and its `mdat`; `sequence` counts from 1. The samples' bytes are copied once."""
     boxes: list[bytes] = [full_box(b"mfhd", 0, 0, struct.pack(">I", sequence))]
-    # Every box but the data offsets has its size already: build once to learn the size of the moof.
+    # The data offsets in the moof count from its beginning, so its size must be known before it is built.
     moof_bytes = 8 + len(boxes[0]) + sum(_traf_bytes(run) for run in runs)
     offset = moof_bytes + 8
     pieces: Pieces = []

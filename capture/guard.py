@@ -47,7 +47,7 @@ class Guard:
         self._run = 0
         self._live = False
         self.restarts = 0
-        """How often the part was started again."""
+        """How often it was tried to start the part again."""
         self.trouble: str | None = None
         """What the last restart was for, or why the last start failed."""
 
