@@ -58,7 +58,8 @@ class GestureReader:
         if self._raw != self._down and now_ns - self._raw_ns >= self._times.debounce_ns:
             found += self._settle()
         if self._down and not self._spent and now_ns - self._down_ns >= self._times.hold_ns:
-            self._spent = True
+            # A press just before it was not a short one: a second press did follow.
+            self._spent, self._first_up_ns = True, None
             found.append(Gesture.HOLD)
         elif (
             self._first_up_ns is not None
