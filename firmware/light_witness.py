@@ -20,11 +20,19 @@ class LightWitness:
         self._lock = threading.Lock()
 
     def saw(self, state: LightState) -> None:
-        """Take note of a state; repeated states cost nothing."""
+        """Take note of a state; repeated states cost nothing.
+
+        Two threads may read the light one after the other and come here the other way round, so a state takes the
+        place of its own time: an older "lit" must never stand above a newer "dark".
+        """
         with self._lock:
-            last = self._changes[-1]
-            if (state.commanded, state.sensed) != (last.commanded, last.sensed):
+            newer: list[LightState] = []
+            while self._changes and self._changes[-1].time_ns > state.time_ns:
+                newer.append(self._changes.pop())
+            last = self._changes[-1] if self._changes else None
+            if last is None or (state.commanded, state.sensed) != (last.commanded, last.sensed):
                 self._changes.append(state)
+            self._changes.extend(reversed(newer))
 
     def over(self, start_ns: int, end_ns: int) -> tuple[Light, Light]:
         """Return what was commanded and what was sensed from `start_ns` to `end_ns`.
