@@ -22,7 +22,7 @@ from drivers.errors import DriverError
 from firmware.stamps import Stamper
 from storage.errors import StorageError, StoreFullError
 from storage.events import Event, encode_events
-from storage.layout import Flags, Kind
+from storage.layout import Flags, Kind, parse_header
 from storage.particulars import Gap
 from storage.seal import SealedChunk
 from storage.store import Segment, Store
@@ -102,11 +102,13 @@ class Progress:
     """What has become durable, for displays and for the light."""
 
     recording: bytes
+    """Zeros while the journal is open."""
     segment: int
     chunk: int
     chain: bytes
     durable_ns: int
     media_ns: int
+    """Of media in this segment."""
 
 
 class _Command(Enum):
@@ -204,12 +206,13 @@ class Recorder:
         media_ns = self._progress.media_ns if chunk.kind is not Kind.OPENING else 0
         if chunk.kind is Kind.MEDIA:
             media_ns += chunk.stamp.duration_ns
+        recording = parse_header(chunk.head).place.recording
         self._progress = Progress(
-            self._recording, chunk.segment, chunk.number, chunk.tip.chain, self._monotonic_ns(), media_ns
+            recording, chunk.segment, chunk.number, chunk.tip.chain, self._monotonic_ns(), media_ns
         )
         if chunk.kind is Kind.MEDIA and not self._started:
             self._started = True
-            self._on_report(Report(News.STARTED, recording=self._recording))
+            self._on_report(Report(News.STARTED, recording=recording))
 
     def _command(self, command: _Command, text: str = "") -> None:
         self._commands.put((command, text), timeout=1.0)
@@ -236,10 +239,11 @@ class Recorder:
             segment = self._require_segment()
             if not self._write_events() and not woken:
                 segment.heartbeat(self._stamper.now())
-            for command, _text in self._take_commands():
-                if command is _Command.START:
+            # One at a time: what comes after a START is for the recording.
+            while (command := self._next_command()) is not None:
+                if command[0] is _Command.START:
                     return True
-                if command is _Command.SHUT_DOWN:
+                if command[0] is _Command.SHUT_DOWN:
                     self._close("power-off")
                     return False
             if segment.chunks > 10_000:
@@ -276,14 +280,16 @@ class Recorder:
             self.note("full", text=str(error))
         except (CaptureError, DriverError) as error:
             self.note("camera", text=str(error))
-        if take.begun:
+        if take.begun and self._segment is not None:
             self._write_events()
             self._close(take.reason, _gaps(take.capture.pending_gaps))
+        if self._segment is None:
             self._open_journal()
 
     def _obey(self, take: _Take) -> None:
         """Take note of commands; raise if the camera goes on although it was stopped."""
-        for command, text in self._take_commands():
+        while (found := self._next_command()) is not None:
+            command, text = found
             take.power_off |= command is _Command.SHUT_DOWN
             if command is not _Command.START and take.stopped_ns is None:
                 take.stopped_ns = self._monotonic_ns()
@@ -296,6 +302,8 @@ class Recorder:
         """Open the recording's first segment, or its next one where that is due."""
         if take.begun and not self._rotation_due(chunk, take.segment_start_ns):
             return
+        # Before anything is closed: a recording that ends because the store is full says so in its last closing.
+        self._store.require_room(len(take.capture.init_segment) + len(chunk.data))
         self._close("rotation" if take.begun else "recording")
         take.part += take.begun
         take.begun, take.segment_start_ns = True, chunk.start_ns
@@ -338,13 +346,11 @@ class Recorder:
             self._require_segment().events(self._stamper.now(), encode_events(events))
         return bool(events)
 
-    def _take_commands(self) -> list[tuple[_Command, str]]:
-        found = []
-        while True:
-            try:
-                found.append(self._commands.get_nowait())
-            except queue.Empty:
-                return found
+    def _next_command(self) -> tuple[_Command, str] | None:
+        try:
+            return self._commands.get_nowait()
+        except queue.Empty:
+            return None
 
 
 def _gaps(gaps: tuple[CaptureGap, ...]) -> tuple[Gap, ...]:
