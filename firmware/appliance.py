@@ -148,7 +148,9 @@ class Appliance:
         now_ns = self._clock.monotonic_ns()
         light = self._indicator.state()
         self._witness.saw(light)
-        if self._confirm_by_ns is not None:
+        if self._state is not State.ANNOUNCING:
+            self._confirm_by_ns = None
+        elif self._confirm_by_ns is not None:
             if light.lit:
                 self._confirm_by_ns = None
                 self._signal(Signal.LIT)
