@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from capture.errors import CaptureError
 from drivers.errors import DriverError
-from firmware.appliance import PowerOff, Snapshot
+from firmware.appliance import Snapshot
 from firmware.errors import FirmwareError
 from firmware.parts import Parts
 from firmware.settings import load_settings
+from firmware.signals import hold_back, power_off_on_signal
 from firmware.wiring import Device
 from storage.errors import StorageError
 from storage.keyfiles import device_id
@@ -71,13 +70,9 @@ def _enrol(path: Path) -> int:
 
 def _run(path: Path) -> int:
     settings = load_settings(path)
+    hold_back()
     with Device(settings, Parts(settings.hardware), _tell) as device:
-
-        def end(_number: int, _frame: FrameType | None) -> None:
-            device.inputs.put_nowait(PowerOff())
-
-        signal.signal(signal.SIGTERM, end)
-        signal.signal(signal.SIGINT, end)
+        power_off_on_signal(device.inputs)
         fault = device.run()
     if fault:
         sys.stderr.write(f"firmware: {fault}\n")

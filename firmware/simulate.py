@@ -22,12 +22,15 @@ from firmware.appliance import PowerOff, Snapshot
 from firmware.errors import FirmwareError
 from firmware.parts import Parts
 from firmware.settings import Settings
+from firmware.signals import hold_back, power_off_on_signal
 from firmware.states import State
 from firmware.wiring import Device
 
 _PRESS_S = 0.1
 _HOLD_S = 2.2
 _REFRESH_S = 0.2
+_PAUSE_S = 0.1
+"""Between two keys: a button that is up for less than the debouncing time was never up."""
 _HELP = "  space press   h hold 2 s (stop)   d double press   x break/mend the light   q power off"
 
 
@@ -39,7 +42,9 @@ def simulate(settings: Settings) -> int:
     """
     hardware = replace(settings.hardware, indicator="simulated", button="simulated")
     screen = _Screen(sys.stdout.isatty() and sys.stdin.isatty())
+    hold_back()
     with Device(replace(settings, hardware=hardware), Parts(hardware), screen.changed) as device:
+        power_off_on_signal(device.inputs)
         keys = threading.Thread(target=_read_keys, args=(device,), name="keys", daemon=True)
         painter = threading.Thread(target=screen.paint, args=(device,), name="screen", daemon=True)
         with _raw_terminal():
@@ -111,12 +116,11 @@ def _read_keys(device: Device) -> None:
             _press(button, _HOLD_S)
         elif key == b"d":
             _press(button, _PRESS_S)
-            time.sleep(_PRESS_S)
             _press(button, _PRESS_S)
         elif key == b"x":
             broken = not broken
             light.stick(False if broken else None)
-        elif key in (b"q", b"\x03", b""):
+        elif key in (b"q", b""):
             device.inputs.put(PowerOff(), timeout=1.0)
             return
 
@@ -125,6 +129,7 @@ def _press(button: SimulatedButton, duration_s: float) -> None:
     button.press()
     time.sleep(duration_s)
     button.release()
+    time.sleep(_PAUSE_S)
 
 
 @contextmanager
