@@ -56,6 +56,17 @@ class Settings:
 
 
 _T = TypeVar("_T")
+_ANY = (0, 2**31 - 1)
+# A segment is at most a minute (docs/FORMAT.md); a heartbeat of zero would fill the journal.
+_RANGES = {"segment_s": (1, 60), "heartbeat_s": (1, 3600)}
+_CALLED = {
+    "Path": "a text that names a path",
+    "tuple[Path, ...]": "a list of texts that name paths",
+    "Cipher": "a text that names a cipher",
+    "str": "a text",
+    "int": "a whole number",
+    "int | None": "a whole number",
+}
 
 
 def load_settings(path: Path) -> Settings:
@@ -68,11 +79,10 @@ def load_settings(path: Path) -> Settings:
         data = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise SettingsError(f"cannot read the settings {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"the settings {path} are not TOML: {error}") from None
-    unknown = data.keys() - {"store", "recording", "hardware"}
-    if unknown:
-        raise SettingsError(f"{path}: unknown section {sorted(unknown)[0]!r}")
+    for name in sorted(data.keys() - {"store", "recording", "hardware"}):
+        raise SettingsError(f"{path}: unknown section {name!r}")
     store = _section(path, data, "store", StoreOptions)
     base = path.resolve().parent
     return Settings(
@@ -93,16 +103,18 @@ def _section(path: Path, data: dict[str, Any], name: str, kind: type[_T]) -> _T:
     if not isinstance(raw, dict):
         raise SettingsError(f"{path}: {name} is not a section")
     known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
-    for key in raw.keys() - known.keys():
+    for key in sorted(raw.keys() - known.keys()):
         raise SettingsError(f"{path}: [{name}] has no {key!r}; it may have {', '.join(known)}")
-    values = {key: _convert(f"{path}: {name}.{key}", value, str(known[key].type)) for key, value in raw.items()}
+    values = {key: _convert(f"{path}: {name}.{key}", key, value, str(known[key].type)) for key, value in raw.items()}
     for key, item in known.items():
         if key not in values and item.default is MISSING and item.default_factory is MISSING:
             raise SettingsError(f"{path}: [{name}] lacks {key!r}")
     return kind(**values)
 
 
-def _convert(where: str, value: object, kind: str) -> object:
+def _convert(where: str, key: str, value: object, kind: str) -> object:
+    if "\0" in str(value):
+        raise SettingsError(f"{where}: {value!r} holds a zero byte")
     if kind == "Path" and isinstance(value, str):
         return Path(value)
     if kind == "tuple[Path, ...]" and isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -115,7 +127,8 @@ def _convert(where: str, value: object, kind: str) -> object:
     if kind == "str" and isinstance(value, str):
         return value
     if kind.startswith("int") and isinstance(value, int) and not isinstance(value, bool):
-        if value < 0:
-            raise SettingsError(f"{where}: {value} is negative")
+        low, high = _RANGES.get(key, _ANY)
+        if not low <= value <= high:
+            raise SettingsError(f"{where}: {value} is not from {low} to {high}")
         return value
-    raise SettingsError(f"{where}: {value!r} is not a {kind}")
+    raise SettingsError(f"{where}: {value!r} is not {_CALLED[kind]}")
