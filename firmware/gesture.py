@@ -64,7 +64,7 @@ class GestureReader:
         elif (
             self._first_up_ns is not None
             and not self._down
-            and not (self._raw and self._raw_ns - self._first_up_ns <= self._times.double_ns)
+            and not self._second_may_be_coming(self._first_up_ns)
             and now_ns - self._first_up_ns > self._times.double_ns
         ):
             self._first_up_ns = None
@@ -84,9 +84,13 @@ class GestureReader:
             candidates.append(self._raw_ns + self._times.debounce_ns)
         if self._down and not self._spent:
             candidates.append(self._down_ns + self._times.hold_ns)
-        if self._first_up_ns is not None and not self._down:
+        if self._first_up_ns is not None and not self._down and not self._second_may_be_coming(self._first_up_ns):
             candidates.append(self._first_up_ns + self._times.double_ns + 1)
         return min(candidates, default=None)
+
+    def _second_may_be_coming(self, first_up_ns: int) -> bool:
+        """The contact closed in time for a second press, and is not known to be chatter yet."""
+        return self._raw and self._raw_ns - first_up_ns <= self._times.double_ns
 
     def _settle(self) -> list[Gesture]:
         self._down = self._raw
