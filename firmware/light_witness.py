@@ -20,7 +20,7 @@ class LightWitness:
         self._lock = threading.Lock()
 
     def saw(self, state: LightState) -> None:
-        """Take note of a state; repeated states cost nothing.
+        """Take note of a state; of the same state over and over, the first and the last are kept.
 
         Two threads may read the light one after the other and come here the other way round, so a state takes the
         place of its own time: an older "lit" must never stand above a newer "dark".
@@ -29,9 +29,9 @@ class LightWitness:
             newer: list[LightState] = []
             while self._changes and self._changes[-1].time_ns > state.time_ns:
                 newer.append(self._changes.pop())
-            last = self._changes[-1] if self._changes else None
-            if last is None or (state.commanded, state.sensed) != (last.commanded, last.sensed):
-                self._changes.append(state)
+            if len(self._changes) >= 2 and _same(self._changes[-1], state) and _same(self._changes[-2], state):
+                self._changes.pop()
+            self._changes.append(state)
             self._changes.extend(reversed(newer))
 
     def over(self, start_ns: int, end_ns: int) -> tuple[Light, Light]:
@@ -54,6 +54,10 @@ class LightWitness:
         if all(value is None for value in sensed):
             return commanded, Light.UNSENSED
         return commanded, _sum(value is True for value in sensed)
+
+
+def _same(one: LightState, other: LightState) -> bool:
+    return (one.commanded, one.sensed) == (other.commanded, other.sensed)
 
 
 def _sum(values: Iterable[bool]) -> Light:
