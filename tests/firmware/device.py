@@ -1,0 +1,193 @@
+"""A whole device in a process of its own, with simulated hardware, on a settings file of its own."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from firmware.cli import main as firmware_main
+from station.keys import write_new_key
+from storage import cbor
+from storage.reader import SegmentReader, TornError
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 60.0
+
+SETTINGS = """
+[store]
+flash = "flash"
+state = "state"
+recipients = ["station.pub"]
+reserve_mib = 0
+
+[recording]
+profile = "{profile}"
+
+[hardware]
+camera = "synthetic"
+microphone = "synthetic"
+indicator = "simulated"
+button = "simulated"
+"""
+
+
+@dataclass(frozen=True)
+class Kit:
+    """An enrolled device's folder."""
+
+    base: Path
+
+    @classmethod
+    def make(cls, base: Path, profile: str = "480p30") -> Kit:
+        kit = cls(base)
+        base.mkdir(parents=True, exist_ok=True)
+        kit.settings.write_text(SETTINGS.format(profile=profile), "utf-8")
+        write_new_key(kit.station_key, hybrid=False)
+        assert firmware_main(["enrol", "--settings", str(kit.settings)]) == 0
+        return kit
+
+    @property
+    def settings(self) -> Path:
+        return self.base / "device.toml"
+
+    @property
+    def flash(self) -> Path:
+        return self.base / "flash"
+
+    @property
+    def station_key(self) -> Path:
+        return self.base / "station.key"
+
+    def secrets(self) -> list[str]:
+        """The private keys in the keyring now, as text that must stand nowhere else."""
+        fields = cbor.decode_map((self.base / "state" / "keyring").read_bytes(), "keyring")
+        assert fields["seeds"]
+        return [
+            form
+            for _position, seed in fields["seeds"]
+            for form in (seed.hex(), repr(seed)[2:-1], base64.b64encode(seed).decode())
+        ]
+
+    def verify(self) -> tuple[int, dict[str, Any]]:
+        done = python(
+            "station", "verify", str(self.flash), "--device-key", str(self.base / "state" / "device.pub"), "--json"
+        )
+        return done.returncode, json.loads(done.stdout)
+
+    def segments(self) -> list[Path]:
+        return sorted((self.flash / "segments").glob("*.seg"))
+
+    def await_media(self, after: int, chunks: int = 1) -> None:
+        """Wait until the newest segment, which has to come after number `after`, holds that many chunks of media.
+
+        Another process writes the file, so there is nothing to wait for but the file itself.
+        """
+        deadline_s = time.monotonic() + PATIENCE_S
+        while len(self.segments()) <= after or _records(self.segments()[-1]) < 1 + chunks:
+            assert time.monotonic() < deadline_s, "nothing was recorded"
+            time.sleep(0.01)
+
+
+def _records(path: Path) -> int:
+    count = 0
+    try:
+        with SegmentReader(path) as reader:
+            for _record in reader.records():
+                count += 1
+    except TornError:
+        return count
+    return count
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the project's programs to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+
+
+class Held:
+    """The device, running. A context manager that kills it if it still runs."""
+
+    def __init__(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "firmware", *arguments],
+            cwd=ROOT, env={**os.environ, **(env or {})},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+        )  # fmt: skip
+        self.lines: list[str] = []
+        self._came = threading.Condition()
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream,), daemon=True)
+            for stream in (self.process.stdout, self.process.stderr)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: IO[bytes]) -> None:
+        for line in stream:
+            with self._came:
+                self.lines.append(line.decode().rstrip("\n"))
+                self._came.notify_all()
+        with self._came:
+            self.lines.append("(end)")
+            self._came.notify_all()
+
+    @property
+    def output(self) -> str:
+        with self._came:
+            return "\n".join(self.lines)
+
+    def key(self, keys: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(keys)
+
+    def until(self, text: str, count: int = 1) -> None:
+        """Wait until a line is `text`, or has it at its end, for the `count`th time."""
+
+        def came() -> bool:
+            return sum(line == text or line.endswith(f": {text}") for line in self.lines) >= count
+
+        with self._came:
+            found = self._came.wait_for(lambda: came() or self.lines.count("(end)") == 2, PATIENCE_S)
+            assert found and came(), f"no {text!r}: {self.lines}"  # noqa: PT018 - one message for both
+
+    def end(self) -> int:
+        """Wait until it has ended; return its exit status."""
+        status = self.process.wait(PATIENCE_S)
+        for reader in self._readers:
+            reader.join(PATIENCE_S)
+        return status
+
+    def kill(self) -> float:
+        """Kill it as a battery that is pulled does; return the wall-clock time just before."""
+        now_s = time.time()
+        self.process.send_signal(signal.SIGKILL)
+        self.end()
+        return now_s
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.end()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
