@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage.chain import Tip, genesis
 from storage.durable import sync_directory
-from storage.errors import StoreError, StoreFailedError
+from storage.errors import FormatError, StoreError, StoreFailedError
 from storage.inventory import SEGMENTS, SUFFIX, TORN, segment_name, segment_number
+from storage.keyfiles import device_id
+from storage.layout import HEADER_BYTES, parse_header
 from storage.particulars import Previous
 from storage.segment_report import SegmentReport, Status, verify_segment
 
@@ -44,7 +45,7 @@ def recover(root: Path, identity: bytes) -> Recovery:
     """Bring a store's last segment to its sound prefix and say where the chain stands.
 
     Raises:
-        StoreError: the last segment is not this device's, or is closed and yet broken: somebody changed the flash.
+        StoreError: more than a torn opening stands after this device's last segment: another's flash, or changed.
         StoreFailedError: the flash cannot be read or written.
     """
     try:
@@ -54,22 +55,23 @@ def recover(root: Path, identity: bytes) -> Recovery:
 
 
 def _recover(root: Path, identity: bytes) -> Recovery:
-    torn_bytes = 0
+    unborn: Path | None = None
     for number in _numbers_down(root / SEGMENTS):
         path = root / SEGMENTS / segment_name(number)
         report = verify_segment(path, identity)
-        if report.first is None:
-            if number != _highest(root / SEGMENTS):
-                raise StoreError(f"{path.name} is not what this device wrote ({report.error}); take the device in")
-            torn_bytes += path.stat().st_size
-            _set_aside_whole(root, path)
-            continue
-        rest = path.stat().st_size - report.sound_bytes
-        if rest:
-            torn_bytes += rest
-            _set_aside_tail(root, path, report.sound_bytes)
-            report = verify_segment(path, identity)
-        return _stand(report, torn_bytes)
+        if report.first is not None:
+            torn_bytes = _set_aside_whole(root, unborn)
+            rest = path.stat().st_size - report.sound_bytes
+            if rest:
+                torn_bytes += rest
+                _set_aside_tail(root, path, report.sound_bytes)
+                report = verify_segment(path, identity)
+            return _stand(report, torn_bytes)
+        # A crash leaves one torn opening at most. Nothing is moved before that is known to be all.
+        if unborn is not None or _is_anothers(path, identity):
+            raise StoreError(f"{path} is not what this device wrote ({report.error}); take the device in")
+        unborn = path
+    torn_bytes = _set_aside_whole(root, unborn)
     return Recovery(Previous(0, 0, genesis(identity)), "new", None, 0, torn_bytes, 0, bytes(16))
 
 
@@ -90,14 +92,19 @@ def _stand(report: SegmentReport, torn_bytes: int) -> Recovery:
     )
 
 
-def _numbers_down(folder: Path) -> Iterator[int]:
-    """Yield the numbers of the segment files, highest first; at most the last two can matter."""
+def _numbers_down(folder: Path) -> list[int]:
+    """Return the numbers of the segment files, highest first; at most the first two can matter."""
     numbers = [segment_number(path) for path in folder.iterdir() if path.suffix == SUFFIX]
-    yield from sorted((number for number in numbers if number is not None), reverse=True)
+    return sorted((number for number in numbers if number is not None), reverse=True)
 
 
-def _highest(folder: Path) -> int:
-    return next(_numbers_down(folder), 0)
+def _is_anothers(path: Path, identity: bytes) -> bool:
+    with path.open("rb") as file:
+        start = file.read(HEADER_BYTES)
+    try:
+        return parse_header(start).place.device != device_id(identity)
+    except FormatError:
+        return False  # torn: whose it was to be does not show
 
 
 def _set_aside_tail(root: Path, path: Path, sound_bytes: int) -> None:
@@ -121,10 +128,14 @@ def _set_aside_tail(root: Path, path: Path, sound_bytes: int) -> None:
         os.close(fd)
 
 
-def _set_aside_whole(root: Path, path: Path) -> None:
+def _set_aside_whole(root: Path, path: Path | None) -> int:
+    if path is None:
+        return 0
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:8]
         os.fsync(file.fileno())
+        size = os.fstat(file.fileno()).st_size
     path.rename(root / TORN / f"{path.stem}.0.{digest}.torn")
     sync_directory(root / TORN)
     sync_directory(root / SEGMENTS)
+    return size
