@@ -33,7 +33,7 @@ class KeyringFile:
             raise EnrolmentError(f"this device is not enrolled: no keyring at {self._path}; enrol it first") from None
         except OSError as error:
             raise EnrolmentError(f"cannot read the keyring {self._path}: {error.strerror}") from None
-        except (FormatError, ValueError) as error:
+        except FormatError as error:
             raise EnrolmentError(f"the keyring {self._path} is damaged ({error}); enrol the device anew") from None
 
     def save(self, keyring: Keyring) -> None:

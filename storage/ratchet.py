@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from storage import cbor
 from storage.errors import EnrolmentError, FormatError
 from storage.fields import as_bytes, as_int, as_list, expect_keys
 from storage.keyfiles import device_id
-from storage.keypath import Certificate, ancestry, children, statement
+from storage.keypath import Certificate, ancestry, check_path, children, statement
 from storage.layout import MAX_SEGMENT, SIGNATURE_BYTES
 from storage.signer import MemorySigner, Signer
 
@@ -87,6 +88,9 @@ def enrol(identity: Signer) -> Keyring:
 def decode(data: bytes) -> Keyring:
     """Parse what `Keyring.encode` wrote.
 
+    Every key is checked against the certificates that lead to it: a keyring that rotted on flash would otherwise
+    sign what no verifier accepts.
+
     Raises:
         FormatError: something else.
     """
@@ -96,15 +100,34 @@ def decode(data: bytes) -> Keyring:
         raise FormatError("the keyring's version is unknown to this program, which reads version 1")
     seeds = {}
     for item in as_list(fields["seeds"], "seeds", 1024):
-        position, seed = as_list(item, "a seed", 2)
+        position, seed = _items(item, "a seed", 2)
         seeds[as_int(position, "position", MAX_SEGMENT)] = as_bytes(seed, "seed", 32)
     certificates = {}
     for item in as_list(fields["certificates"], "certificates", 2048):
-        position, public, signature = as_list(item, "a certificate", 3)
+        position, public, signature = _items(item, "a certificate", 3)
         certificates[as_int(position, "position", MAX_SEGMENT)] = Certificate(
             position, as_bytes(public, "key", 32), as_bytes(signature, "signature", SIGNATURE_BYTES)
         )
-    return Keyring(as_bytes(fields["identity"], "identity", 32), seeds, certificates)
+    keyring = Keyring(as_bytes(fields["identity"], "identity", 32), seeds, certificates)
+    for position in seeds:
+        _check_seed(keyring, position)
+    return keyring
+
+
+def _items(value: object, what: str, count: int) -> list[Any]:
+    items = as_list(value, what, count)
+    if len(items) != count:
+        raise FormatError(f"{what} does not have {count} items")
+    return items
+
+
+def _check_seed(keyring: Keyring, position: int) -> None:
+    if not position or any(step not in keyring.certificates for step in ancestry(position)):
+        raise FormatError(f"no certificates lead to the key at position {position}")
+    path = keyring.path(position)
+    check_path(keyring.identity, keyring.device, position, path)
+    if keyring.signer(position).public != path[-1].public:
+        raise FormatError(f"the key at position {position} is not the certified one")
 
 
 def _add(
