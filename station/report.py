@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from storage.chain_rules import RecordingReport
+from storage.inventory import shown
 from storage.layout import Header
 from storage.media_summary import MediaSummary
 from storage.particulars import Gap
@@ -46,7 +47,7 @@ def recording_as_json(item: RecordingReport) -> dict[str, Any]:
         "duration_s": media.duration_ns / 1e9,
         "chunks": media.chunks,
         "segments": [part.first.place.segment for part in item.segments if part.first],
-        "missing_parts": list(item.missing_parts),
+        "missing_parts": [list(part) for part in item.missing_parts],
         "end_reason": item.reason,
         "indicator": _indicator(media),
         "sound": {"chunks": media.sound_chunks, "coverage": _share(media.sound_chunks, media.chunks)},
@@ -114,7 +115,7 @@ def _scope(report: StoreReport) -> str:
 
 def _segment(item: SegmentReport) -> dict[str, Any]:
     return {
-        "file": item.path.name,
+        "file": shown(item.path),
         "status": item.status.value,
         "number": item.first.place.segment if item.first else None,
         "type": ("media" if item.opening.media else "journal") if item.opening else None,

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from storage.chain import genesis
-from storage.inventory import Scope, segment_number
+from storage.inventory import Scope, segment_number, shown
 from storage.media_summary import MediaSummary, merge
 from storage.particulars import Opening
 from storage.segment_report import SegmentReport, Status
@@ -49,7 +49,8 @@ class RecordingReport:
     profile: str
     segments: tuple[SegmentReport, ...]
     media: MediaSummary
-    missing_parts: tuple[int, ...]
+    missing_parts: tuple[tuple[int, int], ...]
+    """Ranges of part numbers, first and last, that are not there."""
     reason: str | None
     """Why it ended, from its last closing chunk."""
     sound_prefix: int
@@ -93,7 +94,7 @@ def check_links(segments: Sequence[SegmentReport], scope: Scope, identity: bytes
     if scope is Scope.STORE and chain:
         findings.extend(_end(chain[-1]))
     findings.extend(
-        Finding(report.verdict, f"segment {_number(report)} ({report.path.name}): {report.error}", _number(report))
+        Finding(report.verdict, f"segment {_number(report)} ({shown(report.path)}): {report.error}", _number(report))
         for report in chain
         if report.error is not None
     )
@@ -109,7 +110,7 @@ def _order(segments: Sequence[SegmentReport], scope: Scope, findings: list[Findi
             # A recorder killed at once after creating a file leaves an opening that is not there yet.
             just_born = scope is Scope.STORE and report.status is Status.UNSIGNED and named == highest + 1
             verdict = Verdict.MISSING_PARTS if just_born and _begun(report) else report.verdict
-            findings.append(Finding(verdict, f"{report.path.name}: {report.error}", named or None))
+            findings.append(Finding(verdict, f"{shown(report.path)}: {report.error}", named or None))
             continue
         number = _number(report)
         other = by_number.setdefault(number, report)
@@ -120,7 +121,7 @@ def _order(segments: Sequence[SegmentReport], scope: Scope, findings: list[Findi
             Finding(
                 Verdict.AUTHENTIC if same else Verdict.NOT_AUTHENTIC,
                 f"segment {number} is there twice, {'the same' if same else 'and differs'}: "
-                f"{other.path.name} and {report.path.name}",
+                f"{shown(other.path)} and {shown(report.path)}",
                 number,
             )
         )
@@ -176,16 +177,18 @@ def _judge_recording(key: bytes, parts: list[SegmentReport], links: Links) -> Re
         [part.verdict for part in parts] + [item.verdict for item in links.findings if item.segment in numbers]
     )
     last = parts[-1]
-    missing: list[int] = []
+    missing: tuple[tuple[int, int], ...] = ()
     ended = last.status is Status.CLOSED and last.reason != "rotation"
     if links.scope is not Scope.SEGMENT:
-        have = {_opening(part).part for part in parts}
-        missing = sorted(set(range(max(have) + 1)) - have)
+        missing = _holes({_opening(part).part for part in parts})
         if missing:
-            notes.append(f"parts missing: {', '.join(map(str, missing[:20]))}{' ...' if len(missing) > 20 else ''}")
+            ranges = [str(low) if low == high else f"{low} to {high}" for low, high in missing[:20]]
+            notes.append(f"parts missing: {', '.join(ranges)}{' ...' if len(missing) > 20 else ''}")
         if last.status is Status.CLOSED and not ended:
-            notes.append(f"the end is missing: part {max(have)} says that another follows")
-        if missing or not ended:
+            notes.append(f"the end is missing: part {_opening(last).part} says that another follows")
+        disorder = list(_disorder(parts)) if verdict is Verdict.AUTHENTIC and not missing else []
+        notes += disorder
+        if missing or disorder or not ended:
             verdict = worst([verdict, Verdict.MISSING_PARTS])
     elif not ended or _opening(last).part:
         notes.append(f"this is part {_opening(last).part} of the recording, verified alone")
@@ -196,11 +199,27 @@ def _judge_recording(key: bytes, parts: list[SegmentReport], links: Links) -> Re
         profile=_opening(parts[0]).profile,
         segments=tuple(parts),
         media=merge(part.media for part in parts),
-        missing_parts=tuple(missing),
+        missing_parts=missing,
         reason=last.reason,
         sound_prefix=_sound_prefix(parts, {item.segment for item in links.findings if item.link}),
         notes=tuple(notes),
     )
+
+
+def _holes(parts: set[int]) -> tuple[tuple[int, int], ...]:
+    """Return the ranges that are missing below the highest part; the number of a part may be any."""
+    steps = itertools.pairwise([-1, *sorted(parts)])
+    return tuple((low + 1, high - 1) for low, high in steps if high > low + 1)
+
+
+def _disorder(parts: Sequence[SegmentReport]) -> Iterable[str]:
+    """Say where sound parts do not follow one another as those of one recording do."""
+    for before, after in itertools.pairwise(parts):
+        here, there = _opening(before).part, _opening(after).part
+        if (there, _number(after)) != (here + 1, _number(before) + 1):
+            yield f"part {there} (segment {_number(after)}) does not follow part {here} (segment {_number(before)})"
+        elif before.reason != "rotation":
+            yield f"part {there} follows part {here}, which was closed for {before.reason}"
 
 
 def _sound_prefix(parts: Sequence[SegmentReport], unlinked: set[int | None]) -> int:

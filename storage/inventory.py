@@ -45,6 +45,11 @@ def segment_number(path: Path) -> int | None:
     return int(match[1]) if match else None
 
 
+def shown(path: Path) -> str:
+    """Return a file's name for people: whatever is not printable is escaped, as it comes from the evidence."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in path.name)
+
+
 def take_inventory(path: Path) -> Inventory:
     """List the segment files that `path` stands for.
 
