@@ -42,7 +42,8 @@ class SegmentReader:
     """Reads the records of one file in order. A context manager; not thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        self._file = FileIO(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "r")
+        # The opener, so that a refused file (a folder, say) is closed again; no link is followed, no pipe waited for.
+        self._file = FileIO(path, "r", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK))
         self._buffer = memoryview(bytearray(_INITIAL_BYTES))
 
     def __enter__(self) -> SegmentReader:
