@@ -48,6 +48,8 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o600, erase_old: bool 
         OSError: the medium refused; the old content stands.
     """
     temporary = path.with_name(path.name + ".new")
+    if erase_old:
+        _erase(temporary)  # a crash may have left it, with secrets in it
     temporary.unlink(missing_ok=True)
     old = _open_existing(path) if erase_old else -1
     try:
@@ -59,12 +61,25 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o600, erase_old: bool 
             os.close(fd)
         temporary.replace(path)
         sync_directory(path.parent)
-        if old >= 0:
-            os.pwrite(old, bytes(os.fstat(old).st_size), 0)
-            os.fdatasync(old)
+        _overwrite(old)
     finally:
         if old >= 0:
             os.close(old)
+
+
+def _erase(path: Path) -> None:
+    fd = _open_existing(path)
+    try:
+        _overwrite(fd)
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def _overwrite(fd: int) -> None:
+    if fd >= 0:
+        os.pwrite(fd, bytes(os.fstat(fd).st_size), 0)
+        os.fdatasync(fd)
 
 
 def _open_existing(path: Path) -> int:
