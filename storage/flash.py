@@ -73,6 +73,7 @@ class FlashWriter:
         """Queue an encrypted chunk; waits while the queue is full.
 
         Raises:
+            StoreError: the writer is closed.
             StoreFullError: the medium is full.
             StoreFailedError: an earlier write failed, or the medium has stalled for longer than the time-out.
         """
@@ -84,8 +85,12 @@ class FlashWriter:
             )
             if self._failure:
                 raise self._failure
-            if not room or self._stopping:
-                raise StoreFailedError(f"{path}: the medium has not taken a write for {self._wait_s:.0f} s")
+            if self._stopping:
+                raise StoreError(f"{path}: the store is closed")
+            if not room:
+                # For good: this chunk has its number already, and the chain would have a hole without it.
+                self._failure = StoreFailedError(f"{path}: the medium has not taken a write for {self._wait_s:.0f} s")
+                raise self._failure
             self._jobs.append(_Job(fd, path, sealer, chunk))
             self._queued_bytes += size
             self._to_sign.notify()
@@ -104,13 +109,17 @@ class FlashWriter:
             if not done:
                 raise StoreFailedError(f"the medium has not finished its writes for {self._wait_s:.0f} s")
 
-    def close(self) -> None:
-        """Write what is queued and end the threads. Idempotent; raises nothing: ask `barrier` first."""
+    def close(self) -> bool:
+        """Write what is queued and end the threads. Idempotent; raises nothing: ask `barrier` first.
+
+        Returns whether the threads have ended; one that hangs in a write has not.
+        """
         with self._lock:
             self._stopping = True
             self._to_sign.notify()
         for thread in self._threads:
             thread.join(self._wait_s)
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _run_chain(self) -> None:
         """Hash, chain and sign, beside the encryption of what follows and the writing of what came before."""
