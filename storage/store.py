@@ -74,9 +74,10 @@ class Store:
         self._settings = settings
         self._boot = boot
         self._keyring_file = KeyringFile(state)
-        self._keyring = self._keyring_file.load()
         self._lock = self._prepare_folders()
         try:
+            # After the lock: what a recorder that is just ending still saves must be seen.
+            self._keyring = self._keyring_file.load()
             self.recovery: Recovery = recover(root, self._keyring.identity)
             self._previous = self.recovery.previous
             self._forget_used_keys()
@@ -165,7 +166,8 @@ class Store:
 
     def close(self) -> None:
         """Let go of the store. A segment that is still open stays without a closing. Idempotent."""
-        self._flash.close()
+        if not self._flash.close():
+            return  # a thread hangs in a write: its file and the lock are not given to others while it may go on
         if self._open is not None:
             self._open.abandon()
             self._open = None
