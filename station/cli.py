@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -56,10 +57,9 @@ def verify_command(
             "recordings": [reporting.recording_as_json(chosen)],
         }
     if as_json:
-        typer.echo(json.dumps(data or reporting.as_json(report), indent=2))
+        _say(json.dumps(data or reporting.as_json(report), indent=2))
     else:
-        for line in _only(report, recording):
-            typer.echo(line)
+        _say("\n".join(_only(report, recording)))
     raise typer.Exit(verdict.exit_status)
 
 
@@ -91,6 +91,8 @@ def export_command(
     identity = load_device_key(device_key or _device_key_beside(store))
     report = verify(store, identity, keep_chunks=True)
     chosen = exporting.choose_recording(report, recording)
+    sidecar = _sidecar(output, report_path)
+    _refuse_overwriting((output, sidecar), [part.path for part in report.segments] + [key])
     total = sum(part.sound_bytes for part in chosen.segments)
     with Progress(
         "Decrypting", BarColumn(), DownloadColumn(), TimeRemainingColumn(),
@@ -101,11 +103,10 @@ def export_command(
             chosen, opener, output, sound_prefix_only=sound_prefix_only,
             progress=lambda done: bar.update(task, completed=done),
         )  # fmt: skip
-    sidecar = report_path or output.with_suffix(".json")
     _write_report(sidecar, exporting.sidecar(report, chosen, made))
-    typer.echo(f"{output}: {made.size_bytes} bytes, {chosen.verdict.value}; report in {sidecar}")
+    _say(f"{output}: {made.size_bytes} bytes, {chosen.verdict.value}; report in {sidecar}")
     if made.prefix_only:
-        typer.echo("Only the sound beginning was exported; the report says what is cut or broken.")
+        _say("Only the sound beginning was exported; the report says what is cut or broken.")
 
 
 @app.command("keygen")
@@ -117,7 +118,7 @@ def keygen_command(
 ) -> None:
     """Make the unit's key pair: devices seal to the public half, the station opens with the private one."""
     public = write_new_key(key, hybrid=not x25519_only)
-    typer.echo(f"Private key: {key} (keep it at the station). Public key for the devices: {public}")
+    _say(f"Private key: {key} (keep it at the station). Public key for the devices: {public}")
 
 
 def _device_key_beside(store: Path) -> Path:
@@ -125,6 +126,31 @@ def _device_key_beside(store: Path) -> Path:
         if folder.is_dir() and (folder / "device.pub").is_file():
             return folder / "device.pub"
     raise StationError(f"no device.pub in or above {store}: name the device's public key with --device-key")
+
+
+def _sidecar(output: Path, report_path: Path | None) -> Path:
+    if not output.name:
+        raise StationError(f"{output} is a folder: name the file to write")
+    sidecar = report_path or output.with_suffix(".json")
+    if sidecar == output:
+        raise StationError(f"the report would replace {output}: name another file with --report")
+    return sidecar
+
+
+def _refuse_overwriting(written: tuple[Path, Path], read: list[Path]) -> None:
+    for path in written:
+        if path.exists() and any(path.samefile(other) for other in read if other.exists()):
+            raise StationError(f"{path} is evidence or a key: nothing is written over it")
+
+
+def _say(text: str) -> None:
+    """Print to standard output. A failure is status 2: 1 would say something about the footage."""
+    try:
+        typer.echo(text)
+    except OSError as error:
+        # What the buffer still holds would fail again when the program ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise StationError(f"cannot write to standard output: {error.strerror}") from None
 
 
 def _write_report(path: Path, data: dict[str, Any]) -> None:
@@ -135,15 +161,10 @@ def _write_report(path: Path, data: dict[str, Any]) -> None:
 
 
 def main(run: Callable[[], object] = app) -> int:
-    """Run the command line; every error of ours is one line on stderr and exit status 2."""
+    """Run the command line, which ends the program; every error of ours is one line on stderr and exit status 2."""
     try:
         run()
     except (StorageError, StationError) as error:
         sys.stderr.write(f"station: {error}\n")
         return _UNUSABLE
-    except BrokenPipeError:
-        return _UNUSABLE
-    except KeyboardInterrupt:
-        sys.stderr.write("station: interrupted\n")
-        return 130
     return 0

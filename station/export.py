@@ -42,7 +42,6 @@ def choose_recording(report: StoreReport, wanted: str | None) -> RecordingReport
 
     Raises:
         RefusedError: none or more than one fits.
-
     """
     found = [item for item in report.recordings if wanted is None or item.id.hex().startswith(wanted.lower())]
     if len(found) == 1:
@@ -69,7 +68,6 @@ def export_recording(
         RefusedError: the recording is not authentic and whole, and `sound_prefix_only` was not given.
         OpenError: the key does not fit, or the files changed since they were verified.
         StationError: the output cannot be written, or the recording holds no media.
-
     """
     whole = recording.verdict is Verdict.AUTHENTIC
     if not whole and not sound_prefix_only:
@@ -82,7 +80,8 @@ def export_recording(
         raise RefusedError(f"recording {recording.id.hex()} has no sound beginning to export")
     temporary = output.with_name(output.name + ".part")
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        temporary.unlink(missing_ok=True)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with OutputPipeline(fd) as pipeline:
                 writer = _Mp4Writer(pipeline, progress)
@@ -90,12 +89,12 @@ def export_recording(
                     writer.add(segment, opener)
                 pipeline.finish()
             os.fsync(fd)
+            temporary.replace(output)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         finally:
             os.close(fd)
-        temporary.replace(output)
         sync_directory(output.parent)
     except OSError as error:
         raise StationError(f"cannot export to {output}: {error.strerror}") from error

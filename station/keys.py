@@ -45,7 +45,6 @@ def load_station_key(path: Path) -> StationKey:
 
     Raises:
         KeyFileError: missing, unreadable, or not such a key.
-
     """
     x25519: list[X25519PrivateKey] = []
     mlkem: list[MLKEM768PrivateKey] = []
@@ -75,9 +74,10 @@ def write_new_key(path: Path, *, hybrid: bool = True) -> Path:
     """Make a key; write the private half to `path` (mode 0600) and the public one beside it as ``.pub``.
 
     Raises:
-        KeyFileError: `path` exists already, or cannot be written.
-
+        KeyFileError: `path` or the .pub beside it exists already, is no name for a private key, or cannot be written.
     """
+    if not path.name or path.suffix == ".pub":
+        raise KeyFileError(f"{path} cannot be a private key: name a file that does not end in .pub")
     public = path.with_suffix(".pub")
     for file in (path, public):
         if file.exists():
