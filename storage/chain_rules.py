@@ -54,7 +54,9 @@ class RecordingReport:
     reason: str | None
     """Why it ended, from its last closing chunk."""
     sound_prefix: int
-    """How many of `segments`, from the first, are parts 0, 1, 2 ... rightly linked; only the last may be unsound."""
+    """How many of `segments`, from the first, are parts 0, 1, 2 ... rightly linked; only the last may be unsound.
+
+    A file alone is its own beginning, whatever its part."""
     notes: tuple[str, ...]
     """What is cut, missing or broken, and where, one line each."""
 
@@ -201,7 +203,11 @@ def _judge_recording(key: bytes, parts: list[SegmentReport], links: Links) -> Re
         media=merge(part.media for part in parts),
         missing_parts=missing,
         reason=last.reason,
-        sound_prefix=_sound_prefix(parts, {item.segment for item in links.findings if item.link}),
+        sound_prefix=_sound_prefix(
+            parts,
+            {item.segment for item in links.findings if item.link},
+            _opening(parts[0]).part if links.scope is Scope.SEGMENT else 0,
+        ),
         notes=tuple(notes),
     )
 
@@ -222,9 +228,9 @@ def _disorder(parts: Sequence[SegmentReport]) -> Iterable[str]:
             yield f"part {there} follows part {here}, which was closed for {before.reason}"
 
 
-def _sound_prefix(parts: Sequence[SegmentReport], unlinked: set[int | None]) -> int:
+def _sound_prefix(parts: Sequence[SegmentReport], unlinked: set[int | None], begins: int) -> int:
     for index, part in enumerate(parts):
-        if _opening(part).part != index or _number(part) in unlinked:
+        if _opening(part).part != begins + index or _number(part) in unlinked:
             return index
         if part.status is not Status.CLOSED:
             return index + 1
