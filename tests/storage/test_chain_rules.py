@@ -138,6 +138,25 @@ def test_many_parts_missing(made: Device, tmp_path: Path) -> None:
     assert recording.notes[0].endswith("56 to 57 ...")
 
 
+def test_parts_that_do_not_make_one_recording(tmp_path: Path) -> None:
+    """All sound, all linked, and yet not 0, 1, 2 ... of which each says that another follows."""
+    cases = {
+        "stopped": ([(0, "stop"), (1, "stop")], "part 1 follows part 0, which was closed for stop"),
+        "twice": ([(0, "rotation"), (0, "stop")], "part 0 (segment 2) does not follow part 0 (segment 1)"),
+        "backwards": ([(1, "rotation"), (0, "stop")], "part 0 (segment 2) does not follow part 1 (segment 1)"),
+    }
+    for name, (parts, note) in cases.items():
+        device = Device(tmp_path / name, STATION)
+        with device.open() as store:
+            for part, reason in parts:
+                device.part(store, RECORDING, part, 1, 9).close(reason, device.clock.stamp())
+            device.journal(store, "power-off")
+        report = verify(device.flash, device.identity)
+        (recording,) = report.recordings
+        assert (report.verdict, recording.verdict) == (Verdict.MISSING_PARTS, Verdict.MISSING_PARTS)
+        assert (recording.status, recording.notes) == ("incomplete", (note,))
+
+
 @pytest.mark.parametrize("last", [1, 2, 3, 4, 5, 6])
 def test_the_end_missing_from_a_store(given: Given, last: int) -> None:
     report = given.only(*range(1, last + 1)).verify()
@@ -196,7 +215,7 @@ def test_the_same_segment_twice_does_no_harm(given: Given) -> None:
     assert report.recordings[0].notes == ()
 
 
-@pytest.mark.parametrize("name", ["a.seg", "z.seg"], ids=["before", "after"])
+@pytest.mark.parametrize("name", ["00.seg", "z.seg"], ids=["before", "after"])
 @pytest.mark.parametrize("chunks", [1, 2, 3])
 def test_a_shorter_copy_is_a_fork(given: Given, name: str, chunks: int) -> None:
     (given.root / "segments" / name).write_bytes(b"".join(split(given.seg(3).read_bytes())[:chunks]))
@@ -209,7 +228,7 @@ def test_a_shorter_copy_is_a_fork(given: Given, name: str, chunks: int) -> None:
 
 def test_three_of_one_number(given: Given) -> None:
     records = split(given.seg(3).read_bytes())
-    for name, chunks in (("a.seg", 1), ("z.seg", 2)):
+    for name, chunks in (("00.seg", 1), ("z.seg", 2)):
         (given.root / "segments" / name).write_bytes(b"".join(records[:chunks]))
     report = given.verify()
     assert sum("there twice, and differs" in item.text for item in report.findings) == 2
