@@ -18,8 +18,14 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from drivers.camera.protocol import AccessUnit, AccessUnitSink, VideoFormat
-from drivers.camera.scene import Scene
-from drivers.errors import DriverError
+from drivers.errors import DriverError, DriverUnavailableError
+
+try:
+    from drivers.camera.scene import Scene
+except ModuleNotFoundError as error:
+    raise DriverUnavailableError(
+        f"camera synthetic: {error.name} is not installed here; install the dev extra or choose another camera"
+    ) from error
 
 _SECOND_NS = 1_000_000_000
 _LATEST_NS = _SECOND_NS

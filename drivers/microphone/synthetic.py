@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from drivers.errors import DriverError
+from drivers.errors import DriverError, DriverUnavailableError
 from drivers.microphone.protocol import AudioFormat, PcmBlock, PcmSink
+
+try:
+    import numpy as np
+    from numpy.typing import NDArray
+except ModuleNotFoundError as error:
+    raise DriverUnavailableError(
+        f"microphone synthetic: {error.name} is not installed here; install the dev extra or choose another microphone"
+    ) from error
 
 _SECOND_NS = 1_000_000_000
 _BLOCKS_PER_SECOND = 50

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import queue
+import sys
 import time
 from itertools import pairwise
 
@@ -11,7 +13,7 @@ import pytest
 
 from drivers.camera.protocol import AccessUnit, Camera, VideoFormat
 from drivers.camera.synthetic import CameraFault, SyntheticCamera
-from drivers.errors import DriverError
+from drivers.errors import DriverError, DriverUnavailableError
 from drivers.microphone.protocol import AudioFormat, Microphone, PcmBlock
 from drivers.microphone.synthetic import MicrophoneFault, SyntheticMicrophone, Voice
 
@@ -29,6 +31,15 @@ def _blocks(microphone: Microphone, count: int) -> list[PcmBlock]:
     arrived: queue.Queue[PcmBlock] = queue.Queue()
     microphone.start(AudioFormat(), arrived.put)
     return [arrived.get(timeout=10) for _ in range(count)]
+
+
+@pytest.mark.parametrize("part", ["camera", "microphone"])
+def test_without_numpy_the_part_is_unavailable(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    for name in ("camera.synthetic", "camera.scene", "camera.timecode", "microphone.synthetic"):
+        monkeypatch.delitem(sys.modules, f"drivers.{name}", raising=False)
+    with pytest.raises(DriverUnavailableError, match=f"{part} synthetic: numpy is not installed"):
+        importlib.import_module(f"drivers.{part}.synthetic")
 
 
 def test_pictures_come_in_time_with_their_headers() -> None:
