@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from capture.aac import AacEncoder
-from capture.chunk import DAMAGED, NO_SIGNAL, STALL, VIDEO, CmafChunk, Gap
+from capture.chunk import AUDIO, DAMAGED, NO_SIGNAL, STALL, VIDEO, CmafChunk, Gap
 from capture.chunker import Chunker, Picture
 from capture.errors import BitstreamError, CaptureError
 from capture.fmp4 import AudioTrack, init_segment
@@ -34,6 +34,8 @@ _SECOND_NS = 1_000_000_000
 _JOIN_S = 6.0
 _SILENT_DBFS = -96.0
 _FULL_SCALE = 32_768
+_UNNOTICED_NS = 300_000_000
+"""A stop may cost what was still on its way out of an encoder; more than this is a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Capture:
         self._started_ns: int | None = None
         self._stopping_ns = 0
         self._skipped = 0
+        self._usable_ns = 0
         self._no_picture_yet = "no key picture came"
         self._ended = False
 
@@ -105,24 +108,27 @@ class Capture:
         if self._started_ns is not None or self._stop.is_set():
             raise CaptureError("capture: was started before; make a new one for each recording")
         self._started_ns = self._clock()
-        guards = [self._camera_guard]
+        guards = {"capture-watch-camera": self._camera_guard}
         if self._sound is not None:
-            guards.append(self._microphone_guard)
-            try:
-                self._microphone_guard.start()
-            except DriverError:
-                # On record in the statistics and as silence; the watchdog tries again.
-                self._intake.audio_restarted(NO_SIGNAL)
+            guards["capture-watch-microphone"] = self._microphone_guard
+        watched = False
         try:
+            if self._sound is not None:
+                self._start_microphone()
             self._camera_guard.start()
+            for name, guard in guards.items():
+                thread = threading.Thread(target=self._watch, args=(guard,), name=name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+            watched = True
         except DriverError as error:
-            self._microphone_guard.stop()
-            self._ended = True
             raise CaptureError(f"capture: the camera does not start: {error}") from error
-        for guard, name in zip(guards, ("capture-watch-camera", "capture-watch-microphone"), strict=False):
-            thread = threading.Thread(target=self._watch, args=(guard,), name=name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        finally:
+            if not watched:
+                self._stop.set()
+                self._ended = True
+                for guard in guards.values():
+                    guard.stop()
 
     def read(self, timeout_s: float) -> CmafChunk | None:
         """The next chunk; None when none is ready in `timeout_s`, or, at once, when `ended`.
@@ -138,19 +144,24 @@ class Capture:
                 return None
             now_ns = self._clock()
             until_ns = min(deadline_ns, self._chunker.deadline_ns() or deadline_ns)
+            # Asked before the queue is emptied: what a driver delivered last is then in it.
+            last = self._stopped(now_ns)
             items = self._intake.take(max(0, until_ns - now_ns) / _SECOND_NS)
             now_ns = self._clock()
-            if not self._stop.is_set():
-                # What is drained after a stop was recorded while the parts were as they were then.
-                self._chunker.video_live = self._camera_guard.live(now_ns)
-                self._chunker.audio_live = self._sound is not None and self._microphone_guard.live(now_ns)
             for item in items:
+                self._look(item.came_ns)
                 if isinstance(item, TakenPicture):
                     self._take_picture(item)
                 else:
                     self._take_block(item)
-            self._check(now_ns, idle=not items)
-            self._chunker.tick(now_ns)
+            self._check(now_ns)
+            if last and not items:
+                self._finish(now_ns)
+                continue
+            # To a reader who lags behind, the time is that of what it has come to: more is there already.
+            seen_ns = items[-1].came_ns if items and self._intake.waiting else now_ns
+            self._look(seen_ns)
+            self._chunker.tick(seen_ns)
             if not items and now_ns >= deadline_ns and not self._chunker.chunks:
                 return None
 
@@ -261,8 +272,7 @@ class Capture:
     def _microphone_part(self) -> Part:
         def start(current: Callable[[], bool]) -> None:
             def sink(block: PcmBlock) -> None:
-                if current():
-                    self._intake.put_audio(block)
+                if current() and self._intake.put_audio(block):
                     self._microphone_guard.delivered()
 
             self._microphone.start(self._profile.audio, sink)
@@ -289,7 +299,7 @@ class Capture:
     def _take_picture(self, item: TakenPicture) -> None:
         unit, now_ns = item.unit, item.came_ns
         if self._skipped and not unit.key:
-            self._skipped += 1
+            self._skip(now_ns)
             return
         try:
             units = split(unit.data)
@@ -297,9 +307,9 @@ class Capture:
                 self._begin(units, unit.capture_ns)
         except BitstreamError as error:
             self._no_picture_yet = str(error)
-            self._skipped += 1
-            self._intake.damaged()
+            self._skip(now_ns)
             return
+        self._usable_ns = now_ns
         pieces, size = length_prefixed(units)
         cause = item.cause or (DAMAGED if self._skipped else None)
         picture = Picture(pieces, size, unit.capture_ns, unit.key, item.lost + self._skipped, cause)
@@ -308,6 +318,15 @@ class Capture:
             self._sound.fill_to(unit.capture_ns, NO_SIGNAL)
             self._pass_on_sound(now_ns)
         self._chunker.picture(picture, now_ns)
+
+    def _skip(self, now_ns: int) -> None:
+        """A picture that cannot be decoded, or refers to one."""
+        self._skipped += 1
+        self._intake.damaged()
+        self._usable_ns = self._usable_ns or now_ns
+        if now_ns - self._usable_ns > self._limits.camera_silence_ns:
+            self._usable_ns = now_ns
+            self._camera_guard.distrust(f"camera {self._camera.name}: delivers nothing usable: {self._no_picture_yet}")
 
     def _silent_for_long(self, now_ns: int) -> bool:
         """A microphone that was only just started gets its time before silence stands in for it."""
@@ -325,8 +344,6 @@ class Capture:
         if self._encoder is not None and self._sound is not None:
             audio = AudioTrack(self._profile.audio, self._profile.audio_bitrate_bps, self._encoder.config)
             self._sound.begin(capture_ns)
-            # What is missing from before the recording is missed by nobody.
-            self._sound.gaps.clear()
         self._init = init_segment(sets, audio)
 
     def _pass_on_sound(self, now_ns: int) -> None:
@@ -340,27 +357,55 @@ class Capture:
             for gap in gaps:
                 self._chunker.gap(gap)
 
-    def _check(self, now_ns: int, *, idle: bool) -> None:
-        """Find out whether this is the end, or an error; `idle` when nothing is left to take."""
+    def _start_microphone(self) -> None:
+        try:
+            self._microphone_guard.start()
+        except DriverError:
+            # On record in the statistics and as silence; the watchdog tries again.
+            self._intake.audio_restarted(NO_SIGNAL)
+
+    def _look(self, at_ns: int) -> None:
+        """Note which parts were alive when what is handled now came."""
+        self._chunker.video_live = self._camera_guard.live(at_ns)
+        self._chunker.audio_live = self._sound is not None and self._microphone_guard.live(at_ns)
+
+    def _stopped(self, now_ns: int) -> bool:
+        """After a request to stop: nothing more can come, because the drivers have stopped or are not waited for."""
+        if not self._stop.is_set():
+            return False
+        if now_ns - self._stopping_ns > self._limits.drain_ns:
+            self._intake.shut()
+            return True
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _check(self, now_ns: int) -> None:
         if self._crashed is not None:
             raise CaptureError(f"capture: thread {self._crashed} died; end the process and start it again")
-        if self._stop.is_set():
-            running = any(thread.is_alive() for thread in self._threads)
-            if (idle and not running) or now_ns - self._stopping_ns > self._limits.drain_ns:
-                self._finish(now_ns)
-        elif self._init is None and now_ns - (self._started_ns or now_ns) > self._limits.start_up_ns:
+        waiting_ns = now_ns - (self._started_ns or now_ns)
+        if self._init is None and not self._stop.is_set() and waiting_ns > self._limits.start_up_ns:
             waited_s = self._limits.start_up_ns / _SECOND_NS
             trouble = self._camera_guard.trouble or self._no_picture_yet
             raise CaptureError(f"capture: no picture from the camera within {waited_s:g} s of its start: {trouble}")
 
     def _finish(self, now_ns: int) -> None:
+        """Everything was taken: close what is open, and put on record what was missing in the end."""
         if self._sound is not None:
             self._sound.finish()
             self._pass_on_sound(now_ns)
-        missing_ns = self._stopping_ns - self._chunker.last_capture_ns - self._profile.video.frame_ns
-        if self._chunker.frames and missing_ns > self._limits.camera_silence_ns:
-            lost = missing_ns // self._profile.video.frame_ns
-            start_ns = self._stopping_ns - missing_ns
-            self._chunker.gap(Gap(VIDEO, start_ns, missing_ns, lost + self._skipped, STALL))
+        if self._chunker.frames:
+            lost, video_cause, audio_cause = self._intake.untold()
+            video = self._profile.video
+            end_ns = self._chunker.last_capture_ns + video.frame_ns
+            missing_ns = max(0, self._stopping_ns - end_ns)
+            lost += self._skipped
+            if lost or missing_ns > _UNNOTICED_NS:
+                cause = video_cause or (DAMAGED if self._skipped else STALL)
+                lost = max(lost, missing_ns // video.frame_ns)
+                self._chunker.gap(Gap(VIDEO, end_ns, missing_ns, lost, cause))
+            if self._sound is not None and self._sound.end_ns is not None:
+                missing_ns = max(0, self._stopping_ns - self._sound.end_ns)
+                if missing_ns > _UNNOTICED_NS:
+                    samples = missing_ns * self._profile.audio.sample_rate // _SECOND_NS
+                    self._chunker.gap(Gap(AUDIO, self._sound.end_ns, missing_ns, samples, audio_cause or NO_SIGNAL))
         self._chunker.finish()
         self._ended = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 VIDEO = "video"
 AUDIO = "audio"
@@ -39,6 +39,24 @@ class Gap:
     """Frames, or samples per channel; 0 where only the time is known."""
     cause: str
     """One of the short causes of this module."""
+
+
+_TOUCHING_NS = 100_000
+
+
+def note_gap(gaps: list[Gap], gap: Gap) -> None:
+    """Put `gap` on the list; where it goes on from the track's last one, for the same cause, the two become one."""
+    for index in range(len(gaps) - 1, -1, -1):
+        last = gaps[index]
+        if last.track != gap.track:
+            continue
+        end_ns = last.start_ns + last.duration_ns
+        if last.cause == gap.cause and abs(gap.start_ns - end_ns) <= _TOUCHING_NS:
+            duration_ns = gap.start_ns + gap.duration_ns - last.start_ns
+            gaps[index] = replace(last, duration_ns=duration_ns, lost_units=last.lost_units + gap.lost_units)
+            return
+        break
+    gaps.append(gap)
 
 
 @dataclass(frozen=True, slots=True)

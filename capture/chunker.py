@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from capture.chunk import LOST, VIDEO, CmafChunk, Gap
+from capture.chunk import LOST, VIDEO, CmafChunk, Gap, note_gap
 from capture.fmp4 import AUDIO_TRACK, VIDEO_TIMESCALE, VIDEO_TRACK, Pieces, Run, Sample, fragment
 from capture.limits import Limits
 from capture.soundtrack import AacFrame
@@ -64,8 +64,8 @@ class Chunker:
         self._begin_time = 0
         self._opened_ns = 0
         self._next_time = 0
-        self._sound: deque[AacFrame] = deque()
-        self._sound_came_ns = 0
+        self._sound: deque[tuple[AacFrame, int]] = deque()
+        """What waits, and when it came."""
         self._gaps: list[Gap] = []
         self.chunks: deque[CmafChunk] = deque()
         self.audio_live = False
@@ -87,11 +87,12 @@ class Chunker:
 
     def deadline_ns(self) -> int | None:
         """When `tick` must be called at the latest, or None while nothing waits."""
+        if self._origin_ns is None:
+            return None
+        since = [self._sound[0][1]] if self._sound else []
         if self._held is not None:
-            return self._opened_ns + self._limits.longest_wait_ns
-        if self._sound and self._origin_ns is not None:
-            return self._sound_came_ns + self._limits.longest_wait_ns
-        return None
+            since.append(self._opened_ns)
+        return min(since) + self._limits.longest_wait_ns if since else None
 
     def picture(self, picture: Picture, now_ns: int) -> None:
         """Take in a picture, later than the one before; the first is a key picture."""
@@ -117,38 +118,37 @@ class Chunker:
 
     def sound(self, frames: list[AacFrame], now_ns: int) -> None:
         """Take in AAC frames, in order."""
-        if not frames:
-            return
-        if not self._sound:
-            self._sound_came_ns = now_ns
-        self._sound.extend(frames)
+        self._sound.extend((frame, now_ns) for frame in frames)
         if self._origin_ns is None:
             # Nothing can be kept yet but the last chunk's worth: the first picture may be that old already.
-            while len(self._sound) > 1 and self._sound[-1].time - self._sound[0].time > 2 * self._longest_sound:
+            while len(self._sound) > 1 and self._sound[-1][0].time - self._sound[0][0].time > 2 * self._longest_sound:
                 self._sound.popleft()
         else:
             self._drop_early_sound()
 
     def gap(self, gap: Gap) -> None:
         """Put a gap on record, with the next chunk."""
-        self._gaps.append(gap)
+        note_gap(self._gaps, gap)
 
     def tick(self, now_ns: int) -> None:
         """Close what has waited long enough."""
-        if self._held is not None:
-            if now_ns - self._opened_ns < self._limits.longest_wait_ns:
-                return
-            held = self._held
-            if self._samples:
-                self._cut(held.picture.capture_ns)
-                self._hold(held)
-            else:
-                self._cut_after_held(held)
-        elif self._sound and self._origin_ns is not None:
-            length = self._sound[-1].time + self._sound[-1].duration - self._sound[0].time
-            long_enough = length * _SECOND_NS >= self._limits.chunk_ns * self._sample_rate
-            if long_enough or now_ns - self._sound_came_ns >= self._limits.longest_wait_ns:
+        deadline_ns = self.deadline_ns()
+        if deadline_ns is None:
+            return
+        held, late = self._held, now_ns >= deadline_ns
+        if held is None:
+            first, last = self._sound[0][0], self._sound[-1][0]
+            length = last.time + last.duration - first.time
+            if late or length * _SECOND_NS >= self._limits.chunk_ns * self._sample_rate:
                 self._cut(0)
+        elif late and self._samples:
+            self._cut(held.picture.capture_ns)
+            self._hold(held)
+        elif late and now_ns - self._opened_ns < self._limits.longest_wait_ns:
+            # Only the sound has waited too long: the held picture may still learn its duration.
+            self._cut(0)
+        elif late:
+            self._cut_after_held(held)
 
     def finish(self) -> None:
         """Close everything."""
@@ -191,7 +191,7 @@ class Chunker:
         self.gap(Gap(VIDEO, start_ns, max(0, hole_ns), lost, picture.cause or LOST))
 
     def _drop_early_sound(self) -> None:
-        while self._sound and self._sound[0].time < self._sound_origin:
+        while self._sound and self._sound[0][0].time < self._sound_origin:
             self._sound.popleft()
 
     def _cut(self, end_ns: int) -> None:
@@ -230,9 +230,10 @@ class Chunker:
         taken: list[AacFrame] = []
         length = 0
         while self._sound:
-            frame = self._sound[0]
+            frame, _ = self._sound[0]
             length += frame.duration
             if length > self._longest_sound or (taken and taken[-1].time + taken[-1].duration != frame.time):
                 break
-            taken.append(self._sound.popleft())
+            self._sound.popleft()
+            taken.append(frame)
         return taken

@@ -46,6 +46,8 @@ class Guard:
         self._next_ns: int | None = None
         self._run = 0
         self._live = False
+        self._dead_since_ns = 0
+        self._distrusted: str | None = None
         self.restarts = 0
         """How often it was tried to start the part again."""
         self.trouble: str | None = None
@@ -74,9 +76,16 @@ class Guard:
         self._seen_ns = self._clock()
         self._live = True
 
-    def live(self, now_ns: int) -> bool:
-        """Whether the part has delivered since it was last started, and not too long ago."""
-        return self._live and self._seen_ns is not None and now_ns - self._seen_ns <= self._part.silence_ns
+    def distrust(self, why: str) -> None:
+        """What the part delivers is of no use: have it started again."""
+        self._distrusted = why
+
+    def live(self, at_ns: int) -> bool:
+        """Whether, as far as is known, at that time the part had delivered not too long ago, and ran."""
+        seen_ns = self._seen_ns
+        if seen_ns is None or at_ns - seen_ns > self._part.silence_ns:
+            return False
+        return self._live or at_ns <= self._dead_since_ns
 
     def check(self) -> None:
         """Look once whether the part is due for a stop, or for another start."""
@@ -92,8 +101,7 @@ class Guard:
 
     def stop(self) -> None:
         """Stop the part for good; a part that does not stop is on record in `trouble`."""
-        self._run += 1
-        self._live = False
+        self._lay_dead(self._clock())
         try:
             self._part.stop()
         except DriverError as error:
@@ -107,7 +115,8 @@ class Guard:
         self.stop()
 
     def _check_running(self, now_ns: int) -> None:
-        fault = self._part.fault()
+        distrusted, self._distrusted = self._distrusted, None
+        fault = self._part.fault() or distrusted
         since_ns = max(self._started_ns, self._seen_ns or 0)
         if fault is None and now_ns - since_ns <= self._part.silence_ns:
             if now_ns - self._started_ns > self._limits.longest_backoff_ns:
@@ -116,8 +125,7 @@ class Guard:
         silent_s = (now_ns - since_ns) / 1e9
         self.trouble = fault or f"{self._part.name}: silent for {silent_s:.1f} s"
         _LOG.warning("%s: starting it again: %s", self._part.name, self.trouble)
-        self._live = False
-        self._run += 1
+        self._lay_dead(now_ns)
         self._part.restarting(STALL if fault is None else FAULT)
         # Never sooner than the back-off after the last start: a part that dies at once must not be started in a loop.
         self._next_ns = max(now_ns, self._started_ns + self._backoff_ns)
@@ -127,3 +135,9 @@ class Guard:
         except DriverError as error:
             self.trouble = str(error)
             _LOG.warning("%s: does not stop: %s", self._part.name, error)
+
+    def _lay_dead(self, now_ns: int) -> None:
+        """From now on nothing counts that the part still delivers."""
+        self._run += 1
+        if self._live:
+            self._live, self._dead_since_ns = False, now_ns

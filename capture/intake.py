@@ -11,13 +11,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from capture.chunk import DAMAGED, NO_KEY, OVERFLOW, TIMESTAMP
+from capture.chunk import NO_KEY, OVERFLOW, TIMESTAMP
 from capture.limits import Limits
 from drivers.camera.protocol import AccessUnit
 from drivers.microphone.protocol import PcmBlock
 
 _FUTURE_NS = 1_000_000_000
-"""A picture from further in the future than this has a wrong time."""
+_PAST_NS = 10_000_000_000
+"""A picture or block from further in the future or the past than this, when it comes, has a wrong time."""
 _LOOK_S = 0.1
 """The reader looks this often. To wake it for each picture and block would cost more than all the rest of its work."""
 _AT_ONCE = 32
@@ -60,6 +61,7 @@ class Intake:
         self._lost = 0
         self._video_cause: str | None = None
         self._audio_cause: str | None = None
+        self._shut = False
         self.frames = 0
         self.dropped_frames = 0
         self.dropped_blocks = 0
@@ -70,6 +72,8 @@ class Intake:
         """Offer a picture; false when its time or its place in the stream makes it unusable."""
         now_ns = self._clock()
         with self._lock:
+            if self._shut:
+                return False
             cause = self._objection(unit, now_ns)
             size = len(unit.data) + _ITEM_BYTES
             if cause is None and self._video_bytes + size > self._limits.video_queue_bytes:
@@ -90,19 +94,26 @@ class Intake:
             self._added()
             return True
 
-    def put_audio(self, block: PcmBlock) -> None:
-        """Offer a block of sound."""
+    def put_audio(self, block: PcmBlock) -> bool:
+        """Offer a block of sound; false when its time makes it unusable."""
+        now_ns = self._clock()
         with self._lock:
-            self.last_block = block
+            if self._shut:
+                return False
             size = len(block.data) + _ITEM_BYTES
-            if self._audio_bytes + size > self._limits.audio_queue_bytes:
+            cause = None if _credible(block.capture_ns, now_ns) else TIMESTAMP
+            if cause is None and self._audio_bytes + size > self._limits.audio_queue_bytes:
+                cause = OVERFLOW
+            if cause is not None:
                 self.dropped_blocks += 1
-                self._audio_cause = self._audio_cause or OVERFLOW
-                return
-            self._items.append(TakenBlock(block, self._clock(), self._audio_cause))
+                self._audio_cause = self._audio_cause or cause
+                return cause == OVERFLOW
+            self.last_block = block
+            self._items.append(TakenBlock(block, now_ns, self._audio_cause))
             self._audio_cause = None
             self._audio_bytes += size
             self._added()
+            return True
 
     def video_restarted(self, cause: str) -> None:
         """The camera is started again: what it delivered stands for itself, a key picture comes first."""
@@ -115,12 +126,24 @@ class Intake:
             self._audio_cause = cause
 
     def damaged(self) -> None:
-        """A picture taken from here could not be used: nothing is until the next key picture."""
+        """A picture taken from here could not be used; its loss is the reader's to tell."""
         with self._lock:
             self.dropped_frames += 1
-            self._lost += 1
-            self._video_cause = self._video_cause or DAMAGED
-            self._need_key = self._need_key or DAMAGED
+
+    def shut(self) -> None:
+        """Take nothing more in; what is here can still be taken out."""
+        with self._lock:
+            self._shut = True
+
+    def untold(self) -> tuple[int, str | None, str | None]:
+        """What was dropped since the last picture and block were let in: pictures, and the causes for both."""
+        with self._lock:
+            return self._lost, self._video_cause, self._audio_cause
+
+    @property
+    def waiting(self) -> bool:
+        """Something is there to be taken."""
+        return bool(self._items)
 
     def take(self, timeout_s: float) -> list[TakenPicture | TakenBlock]:
         """A few of the oldest items; none when none come within `timeout_s`, at the next look, or before `wake`."""
@@ -146,7 +169,11 @@ class Intake:
         last_ns = self._last_capture_ns
         if last_ns is not None and unit.capture_ns <= last_ns:
             return TIMESTAMP
-        return TIMESTAMP if unit.capture_ns > now_ns + _FUTURE_NS else None
+        return None if _credible(unit.capture_ns, now_ns) else TIMESTAMP
 
     def _added(self) -> None:
         self.highest_bytes = max(self.highest_bytes, self._video_bytes + self._audio_bytes)
+
+
+def _credible(capture_ns: int, now_ns: int) -> bool:
+    return now_ns - _PAST_NS <= capture_ns <= now_ns + _FUTURE_NS

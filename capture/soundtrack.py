@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from capture.aac import FRAME_SAMPLES, AacEncoder
-from capture.chunk import AUDIO, LOST, OVERFLOW, START, TIMESTAMP, Gap
+from capture.chunk import AUDIO, LOST, OVERFLOW, START, TIMESTAMP, Gap, note_gap
 from capture.limits import Limits
 from capture.soundclock import SoundClock
 from drivers.microphone.protocol import AudioFormat, PcmBlock
@@ -58,6 +58,17 @@ class Soundtrack:
         if self._position is None:
             self._position = self.ticks(origin_ns)
             self._resync = START
+        # What is missing from before the recording is missed by nobody.
+        ended_ns = [gap.start_ns + gap.duration_ns for gap in self.gaps]
+        self.gaps = [gap for gap, end_ns in zip(self.gaps, ended_ns, strict=True) if end_ns > origin_ns]
+
+    @property
+    def end_ns(self) -> int | None:
+        """Until when there is sound, or silence in its place; None before the first."""
+        if self._position is None:
+            return None
+        samples = self._next() + sum(self._samples(held) for held, _ in self._suspects)
+        return samples * _SECOND_NS // self._rate
 
     def add(self, block: PcmBlock, cause: str | None = None) -> None:
         """Take in a block; `cause` says that blocks were lost before it, and why."""
@@ -107,9 +118,12 @@ class Soundtrack:
         error = self.ticks(block.capture_ns) - self._next()
         resync, self._resync = self._resync, None
         data = block.data
-        if error >= 0:
+        if error > 0:
             reason = cause or resync or LOST
             self._miss(error, reason, on_record=reason != START or error > self._jump)
+        elif error == 0:
+            if cause is not None:
+                self._note(self._next(), 0, cause)
         elif resync is not None:
             # Silence, already on record, stands where the head of this block belongs.
             data = data[-error * self._unit_bytes :]
@@ -148,8 +162,6 @@ class Soundtrack:
     def _miss(self, ticks: int, cause: str, *, on_record: bool = True) -> None:
         """Put `ticks` of silence, or a hole where that would be too long."""
         if ticks <= 0:
-            if on_record and cause == OVERFLOW:
-                self._note(self._next(), 0, cause)
             return
         if on_record:
             self._note(self._next(), ticks, cause)
@@ -163,12 +175,7 @@ class Soundtrack:
 
     def _note(self, start: int, ticks: int, cause: str) -> None:
         start_ns, end_ns = (at * _SECOND_NS // self._rate for at in (start, start + ticks))
-        if self.gaps and self.gaps[-1].cause == cause:
-            last = self.gaps[-1]
-            if abs(last.start_ns + last.duration_ns - start_ns) <= _SECOND_NS // self._rate:
-                start_ns, ticks = last.start_ns, ticks + last.lost_units
-                self.gaps.pop()
-        self.gaps.append(Gap(AUDIO, start_ns, end_ns - start_ns, ticks, cause))
+        note_gap(self.gaps, Gap(AUDIO, start_ns, end_ns - start_ns, ticks, cause))
 
     def _append(self, data: bytes) -> None:
         self._pcm += data

@@ -10,15 +10,18 @@ from itertools import pairwise
 
 import av
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from capture.capture import Capture
-from capture.chunk import AUDIO, DAMAGED, FAULT, NO_SIGNAL, OVERFLOW, STALL, VIDEO, CmafChunk
+from capture.chunk import AUDIO, DAMAGED, FAULT, NO_SIGNAL, OVERFLOW, STALL, TIMESTAMP, VIDEO, CmafChunk
 from capture.errors import CaptureError
 from capture.limits import Limits
 from capture.profiles import PROFILES, Profile, profile_named
 from drivers.camera.protocol import AccessUnit
+from drivers.microphone.protocol import PcmBlock
 from tests.capture.fakes import BLOCK, FRAME, MS, SECOND, SMALL, Clock, FakeCamera, FakeMicrophone, coded
-from tests.capture.mp4 import runs
+from tests.capture.mp4 import Run, runs
 
 PROFILE = Profile("test", SMALL)
 
@@ -275,7 +278,203 @@ def test_a_damaged_picture_costs_a_gap_up_to_the_next_key_picture(stage: Stage) 
     stage.stop()
     ((_, lost, cause),) = stage.gaps(VIDEO)
     assert cause == DAMAGED
-    assert 10 < lost < 20
+    assert lost == stage.capture.statistics.dropped_frames == 15
+
+
+def test_a_camera_that_goes_on_delivering_rubbish_is_started_again(stage: Stage) -> None:
+    stage.capture.start()
+    stage.play(SECOND)
+    assert stage.camera.sink is not None
+    rubbish = stage.camera.sink
+    stage.camera.started.clear()
+    for number in range(66):
+        stage.clock.now_ns += FRAME
+        rubbish(AccessUnit(b"rubbish", stage.clock(), key=number % 30 == 0))
+        stage.read()
+    assert stage.camera.started.wait(10), "the watchdog took rubbish for pictures"
+    assert "nothing usable" in str(stage.capture.statistics.camera_trouble)
+    stage.play(SECOND)
+    stage.stop()
+    ((duration_ms, lost, _),) = stage.gaps(VIDEO)
+    assert abs(duration_ms - 2200) < 50
+    assert lost == 66
+
+
+def test_a_reader_that_lags_makes_the_same_chunks_late() -> None:
+    """Nothing is cut short, and no silence put, for what is in the queue already."""
+    chunks = []
+    for read in (True, False):
+        stage = Stage()
+        with stage.capture:
+            stage.capture.start()
+            stage.play(4 * SECOND, read=read)
+            stage.play(1200 * MS, read=read, sound=False)
+            stage.play(300 * MS, sound=False)
+            stage.stop()
+            chunks.append(stage.chunks)
+    prompt, late = chunks
+    assert [chunk.frames for chunk in late] == [chunk.frames for chunk in prompt]
+    assert [chunk.frames for chunk in late[:16]] == [10] * 16
+    for some in chunks:
+        gaps = [gap for chunk in some for gap in chunk.gaps]
+        assert {(gap.track, gap.cause) for gap in gaps} == {(AUDIO, NO_SIGNAL)}
+        assert gaps[0].start_ns >= 1004 * SECOND - 2 * BLOCK, "sound that was delivered was replaced by silence"
+        assert all(after.start_ns - before.start_ns >= before.duration_ns for before, after in pairwise(gaps))
+
+
+def test_what_is_in_the_queue_at_the_stop_is_kept_however_late_the_reader_is(stage: Stage) -> None:
+    stage.capture.start()
+    stage.play(5 * SECOND, read=False)
+    stage.capture.request_stop()
+    assert stage.camera.stopped.wait(10)
+    assert stage.microphone.stopped.wait(10)
+    stage.clock.now_ns += 4 * SECOND
+    stage.stop()
+    assert sum(chunk.frames for chunk in stage.chunks) == stage.camera.number == 150
+    assert stage.gaps(VIDEO) == stage.gaps(AUDIO) == []
+    assert not stage.capture.pending_gaps
+
+
+def test_a_dead_microphone_is_one_gap_a_chunk(stage: Stage) -> None:
+    stage.capture.start()
+    stage.play(SECOND)
+    stage.microphone.refusals = 1000
+    stage.play(4 * SECOND, sound=False)
+    stage.stop()
+    assert max(len(chunk.gaps) for chunk in stage.chunks) == 1
+    assert abs(sum(duration for duration, _, _ in stage.gaps(AUDIO)) - 4000) < 50
+
+
+@pytest.mark.parametrize("track", [VIDEO, AUDIO])
+def test_a_part_that_fell_silent_just_before_the_stop_is_on_record(stage: Stage, track: str) -> None:
+    stage.capture.start()
+    stage.play(SECOND)
+    stage.play(900 * MS, picture=track != VIDEO, sound=track != AUDIO)
+    stage.stop()
+    assert stage.gaps(AUDIO if track == VIDEO else VIDEO) == []
+    ((duration_ms, _, cause),) = stage.gaps(track)
+    assert abs(duration_ms - 900) < 40
+    assert cause == (STALL if track == VIDEO else NO_SIGNAL)
+
+
+def test_an_overflow_just_before_the_stop_is_on_record() -> None:
+    stage = Stage(limits=Limits(video_queue_bytes=20_000))
+    with stage.capture:
+        stage.capture.start()
+        stage.play(SECOND)
+        stage.play(900 * MS, read=False)
+        stage.capture.request_stop()
+        stage.stop()
+    dropped = stage.capture.statistics.dropped_frames
+    assert dropped
+    assert [(lost, cause) for _, lost, cause in stage.gaps(VIDEO)] == [(dropped, OVERFLOW)]
+
+
+def test_one_wrong_time_does_not_cost_the_sound_that_follows(stage: Stage) -> None:
+    stage.capture.start()
+    stage.play(SECOND)
+    assert stage.microphone.sink is not None
+    stage.microphone.sink(PcmBlock(bytes(1920), stage.clock() + 3600 * SECOND, overflowed=True))
+    stage.play(SECOND)
+    stage.stop()
+    assert stage.gaps(AUDIO) == [(0, 0, TIMESTAMP)]
+    line = [run for chunk in stage.chunks for run in runs(chunk.data) if run.track == 2]
+    assert all(after.time == before.end for before, after in pairwise(line))
+    assert line[-1].end >= 1.9 * 48_000
+
+
+def test_sound_lost_between_the_first_picture_and_its_coming_is_a_gap(stage: Stage) -> None:
+    """An encoder may hand over the first picture long after it was taken."""
+    stage.capture.start()
+    assert stage.camera.sink is not None
+    stage.play(SECOND + 10 * MS, picture=False)
+    data, _ = coded()[0]
+    taken_ns = stage.clock.now_ns // BLOCK * BLOCK
+    stage.clock.now_ns = taken_ns + 100 * MS
+    stage.microphone.deliver(stage.clock() - BLOCK, overflowed=True)
+    stage.read()
+    stage.camera.sink(AccessUnit(data, taken_ns, key=True))
+    stage.play(SECOND)
+    stage.stop()
+    ((duration_ms, _, cause),) = [gap for gap in stage.gaps(AUDIO) if gap[2] == OVERFLOW]
+    assert (duration_ms, cause) == (80, OVERFLOW)
+
+
+def test_a_driver_that_fails_as_it_should_not_leaves_nothing_running(stage: Stage) -> None:
+    def bug() -> None:
+        raise KeyError("bug")
+
+    stage.camera._start = bug  # type: ignore[method-assign]
+    with pytest.raises(KeyError):
+        stage.capture.start()
+    assert (stage.camera.stops, stage.microphone.stops) == (1, 1)
+    assert stage.capture.ended
+
+
+_EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["both"] * 12 + ["picture", "block", "lost", "overflow", "backwards", "future", "nap", "long"]),
+        st.integers(-15, 15),  # jitter of the picture's time, ms
+        st.booleans(),  # whether the reader reads
+    ),
+    min_size=1,
+    max_size=150,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(_EVENTS)
+def test_whatever_drivers_do_chunks_stay_short_and_losses_are_on_record(events: list[tuple[str, int, bool]]) -> None:
+    # Watchdogs run on the real clock: here they must have nothing to do.
+    patient = Limits(camera_silence_ns=10**15, microphone_silence_ns=10**15, start_up_ns=10**15)
+    stage = Stage(limits=patient)
+    told = kept = 0
+    with stage.capture:
+        stage.capture.start()
+        stage.play(100 * MS)
+        missed = 0
+        for what, jitter, read in events:
+            stage.clock.now_ns += {"nap": 600, "long": 3000}.get(what, 34) * MS
+            now = stage.clock()
+            shift = {"backwards": -200 * MS, "future": 3 * SECOND}.get(what, jitter * MS)
+            if what != "block":
+                if what == "lost":
+                    missed += 1
+                else:
+                    stage.camera.deliver(now - 20 * MS + shift)
+            if what != "picture":
+                at = now - 2 * BLOCK + (shift if what in ("backwards", "future") else 0)
+                stage.microphone.deliver(at, overflowed=what == "overflow")
+            if read:
+                stage.read()
+        # The last picture is a good one, and so ends every loss.
+        stage.clock.now_ns += 5 * SECOND
+        stage.camera.number = 0
+        stage.camera.deliver(stage.clock())
+        stage.microphone.deliver(stage.clock() - BLOCK)
+        stage.stop()
+    statistics = stage.capture.statistics
+    kept = sum(chunk.frames for chunk in stage.chunks)
+    assert kept == statistics.frames
+    told = sum(lost for _, lost, _ in stage.gaps(VIDEO))
+    assert told >= statistics.dropped_frames
+    lines: dict[int, list[Run]] = {1: [], 2: []}
+    for chunk in stage.chunks:
+        assert 0 < chunk.duration_ns <= patient.longest_chunk_ns
+        for run in runs(chunk.data):
+            assert (run.end - run.time) * 2 <= (90_000 if run.track == 1 else 48_000) + 2
+            lines[run.track].append(run)
+    for line in lines.values():
+        assert all(after.time >= before.end for before, after in pairwise(line))
+    # Every moment without pictures is in a gap: what is left over is jitter.
+    gaps = [gap for chunk in stage.chunks for gap in chunk.gaps if gap.track == VIDEO]
+    for before, after in pairwise(lines[1]):
+        hole_ns = (after.time - before.end) * SECOND // 90_000
+        end_ns = stage.chunks[0].start_ns + after.time * SECOND // 90_000
+        near = [gap for gap in gaps if abs(gap.start_ns + gap.duration_ns - end_ns) < 60 * MS]
+        assert hole_ns < FRAME or sum(gap.duration_ns for gap in near) >= hole_ns - FRAME
+    with av.open(io.BytesIO(stage.movie()), "r") as container:
+        assert sum(1 for packet in container.demux(video=0) if packet.size) == kept
 
 
 def test_late_deliveries_of_a_former_run_are_ignored(stage: Stage) -> None:

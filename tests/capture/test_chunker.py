@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.chunk import LOST, OVERFLOW, VIDEO, CmafChunk, Gap
+from capture.chunk import LOST, OVERFLOW, VIDEO, CmafChunk, Gap, note_gap
 from capture.chunker import Chunker, Picture
 from capture.limits import Limits
 from capture.soundtrack import AacFrame
@@ -121,6 +121,24 @@ def test_when_pictures_stop_sound_goes_on_alone() -> None:
     assert _numbers([chunk for _, chunk in seen] + list(chunker.chunks), 2) == list(range(140))
 
 
+def test_sound_does_not_wait_for_a_picture_that_came_after_it() -> None:
+    chunker = Chunker(LIMITS, 30, RATE)
+    _steady(chunker, 1)
+    chunker.tick(ORIGIN + LIMITS.longest_wait_ns)
+    chunker.chunks.clear()
+    came = ORIGIN + SECOND
+    chunker.sound([_aac(50)], came)
+    back = came + LIMITS.longest_wait_ns - 5 * MS
+    chunker.picture(_picture(1, back, True), back)
+    assert chunker.deadline_ns() == came + LIMITS.longest_wait_ns
+    chunker.tick(came + LIMITS.longest_wait_ns)
+    assert [_numbers(list(chunker.chunks), track) for track in (1, 2)] == [[], [50]]
+    # The picture still learns its duration from the next one.
+    chunker.picture(_picture(2, back + 40 * MS, False), back + 40 * MS)
+    chunker.finish()
+    assert runs(chunker.chunks[-1].data)[0].durations == [3600, 3000]
+
+
 def test_when_sound_stops_pictures_go_on_alone() -> None:
     chunker = Chunker(LIMITS, 30, RATE)
     _steady(chunker, 31)
@@ -219,6 +237,23 @@ def test_whatever_comes_chunks_stay_short_and_nothing_is_lost(events: list[tuple
                 assert track == 1
                 end_ns = chunks[0].start_ns + after.time * SECOND // 90_000
                 assert any(abs(end - end_ns) < 50 * MS for _, end in holes), "a hole in the time line without a gap"
+
+
+def test_gaps_that_touch_become_one() -> None:
+    gaps: list[Gap] = []
+    note_gap(gaps, Gap("audio", 1000, 500_000, 24, "no-signal"))
+    note_gap(gaps, Gap("video", 2000, 7, 1, "lost"))
+    note_gap(gaps, Gap("audio", 501_001, 500_000, 24, "no-signal"))
+    note_gap(gaps, Gap("audio", 1_001_001, 500_000, 24, "overflow"))
+    note_gap(gaps, Gap("audio", 1_501_001, 500_000, 24, "no-signal"))
+    note_gap(gaps, Gap("audio", 9_501_001, 500_000, 24, "no-signal"))
+    assert gaps == [
+        Gap("audio", 1000, 1_000_001, 48, "no-signal"),
+        Gap("video", 2000, 7, 1, "lost"),
+        Gap("audio", 1_001_001, 500_000, 24, "overflow"),
+        Gap("audio", 1_501_001, 500_000, 24, "no-signal"),
+        Gap("audio", 9_501_001, 500_000, 24, "no-signal"),
+    ]
 
 
 def test_gaps_handed_in_travel_with_the_next_chunk() -> None:

@@ -99,6 +99,33 @@ def test_a_fault_is_not_waited_for_and_backs_off(guard: Guard, driver: _Driver, 
     assert FAULT in driver.log
 
 
+def test_a_part_that_delivers_rubbish_is_started_again(guard: Guard, driver: _Driver, clock: Clock) -> None:
+    guard.start()
+    clock.now_ns += SECOND
+    guard.delivered()
+    guard.distrust("rubbish")
+    guard.check()
+    assert driver.log == ["start", FAULT, "stop", "start"]
+    assert guard.trouble == "rubbish"
+    guard.check()
+    assert guard.restarts == 1
+
+
+def test_it_knows_whether_the_part_was_alive_at_a_time_gone_by(guard: Guard, driver: _Driver, clock: Clock) -> None:
+    guard.start()
+    assert not guard.live(clock())
+    guard.delivered()
+    clock.now_ns += SECOND
+    driver.trouble = "unplugged"
+    died = clock()
+    guard.check()
+    assert guard.live(died)
+    assert not guard.live(died + 1)
+    guard.delivered()
+    assert guard.live(clock())
+    assert not guard.live(clock() + 2 * SECOND + 1)
+
+
 def test_a_part_that_does_not_start_is_tried_again(guard: Guard, driver: _Driver, clock: Clock) -> None:
     driver.refuse = True
     with pytest.raises(DriverError):

@@ -9,7 +9,7 @@ from capture.intake import Intake, TakenBlock, TakenPicture
 from capture.limits import Limits
 from drivers.camera.protocol import AccessUnit
 from drivers.microphone.protocol import PcmBlock
-from tests.capture.fakes import FRAME, SECOND, Clock
+from tests.capture.fakes import BLOCK, FRAME, SECOND, Clock
 
 
 @pytest.fixture
@@ -19,6 +19,10 @@ def intake() -> Intake:
 
 def _unit(number: int, *, key: bool = False, size: int = 744) -> AccessUnit:
     return AccessUnit(bytes(size), 999 * SECOND + number * FRAME, key)
+
+
+def _block(number: int, size: int = 744) -> PcmBlock:
+    return PcmBlock(bytes(size), 999 * SECOND + number * BLOCK)
 
 
 def _taken(intake: Intake) -> list[tuple[int, int, str | None]]:
@@ -72,17 +76,42 @@ def test_a_restart_wants_a_key_picture_and_says_why(intake: Intake) -> None:
 
 def test_sound_overflow_is_told_with_the_next_block(intake: Intake) -> None:
     for number in range(6):
-        intake.put_audio(PcmBlock(bytes(744), number))
+        assert intake.put_audio(_block(number)), "the microphone is not to blame for an overflow"
     assert intake.dropped_blocks == 3
     blocks = [item for item in intake.take(0) if isinstance(item, TakenBlock)]
     assert [block.cause for block in blocks] == [None, None, None]
-    intake.put_audio(PcmBlock(bytes(744), 6))
+    intake.put_audio(_block(6))
     (item,) = intake.take(0)
     assert isinstance(item, TakenBlock)
     assert item.cause == OVERFLOW
 
 
 def test_a_flood_of_empty_items_is_bounded_too(intake: Intake) -> None:
-    for number in range(1000):
-        intake.put_audio(PcmBlock(b"", number))
+    for _ in range(1000):
+        intake.put_audio(_block(0, size=0))
     assert intake.dropped_blocks > 900
+
+
+@pytest.mark.parametrize("wrong_s", [0, 988, 1002, 5000])
+def test_times_that_cannot_be_are_refused(intake: Intake, wrong_s: int) -> None:
+    """One block from the far future must not make all that follows seem to come from the past."""
+    assert not intake.put_audio(PcmBlock(bytes(744), wrong_s * SECOND))
+    assert not intake.put_video(AccessUnit(bytes(744), wrong_s * SECOND, key=True))
+    assert intake.untold() == (1, TIMESTAMP, TIMESTAMP)
+    assert intake.put_audio(_block(0))
+    assert intake.put_video(_unit(0, key=True))
+    block, picture = intake.take(0)
+    assert (block.cause, picture.cause) == (TIMESTAMP, TIMESTAMP)
+    assert (intake.dropped_blocks, intake.dropped_frames) == (1, 1)
+    assert intake.untold() == (0, None, None)
+
+
+def test_once_shut_it_gives_what_it_has_and_takes_nothing(intake: Intake) -> None:
+    assert intake.put_video(_unit(0, key=True))
+    intake.shut()
+    assert not intake.put_video(_unit(1))
+    assert not intake.put_audio(_block(0))
+    assert intake.waiting
+    assert len(intake.take(0)) == 1
+    assert not intake.waiting
+    assert (intake.dropped_frames, intake.dropped_blocks) == (0, 0)
