@@ -27,7 +27,6 @@ class KeyOpener(Protocol):
 
         Raises:
             OpenError: the envelope is not for this key, or was changed.
-
         """
         ...
 
@@ -64,7 +63,6 @@ class SegmentOpener:
 
         Raises:
             OpenError: none of the envelopes is for this key.
-
         """
         for envelope in opening.envelopes:
             if envelope.recipient == opener.recipient_id:
@@ -90,7 +88,6 @@ class SegmentOpener:
 
         Raises:
             OpenError: the body is not what was sealed.
-
         """
         plain = out[: len(body) - TAG_BYTES]
         try:

@@ -62,7 +62,6 @@ class OutputPipeline:
         Raises:
             OSError: an earlier write failed.
             StationError: the disk has taken nothing for a minute.
-
         """
         self._check()
         try:
@@ -89,7 +88,6 @@ class OutputPipeline:
 
         Raises:
             OSError: a write failed.
-
         """
         self._stop()
         self._check()

@@ -45,7 +45,7 @@ class RecordingReport:
     id: bytes
     verdict: Verdict
     status: str
-    """``complete``, ``cut``, ``incomplete`` or ``broken``."""
+    """``complete``, ``cut``, ``incomplete``, ``broken``, or ``part``: one of several, sound, taken alone."""
     profile: str
     segments: tuple[SegmentReport, ...]
     media: MediaSummary
@@ -192,12 +192,13 @@ def _judge_recording(key: bytes, parts: list[SegmentReport], links: Links) -> Re
         notes += disorder
         if missing or disorder or not ended:
             verdict = worst([verdict, Verdict.MISSING_PARTS])
-    elif not ended or _opening(last).part:
+    alone = links.scope is Scope.SEGMENT and bool(not ended or _opening(last).part)
+    if alone:
         notes.append(f"this is part {_opening(last).part} of the recording, verified alone")
     return RecordingReport(
         id=key,
         verdict=verdict,
-        status=_status(verdict, last),
+        status="part" if alone and verdict is Verdict.AUTHENTIC else _status(verdict, last),
         profile=_opening(parts[0]).profile,
         segments=tuple(parts),
         media=merge(part.media for part in parts),

@@ -24,11 +24,12 @@ from storage.chain import Tip, link, signed_bytes
 from storage.errors import FormatError, UnsignedError
 from storage.keyfiles import device_id
 from storage.keypath import check_path
-from storage.layout import SIGNATURE_BYTES, Header, Kind
+from storage.layout import SIGNATURE_BYTES, TAG_BYTES, Header, Kind
 from storage.particulars import Gap, Opening, parse_closing, parse_gaps, parse_opening
 
 _NO_SIGNATURE = bytes(SIGNATURE_BYTES)
 _MEDIA_KINDS = frozenset(map(int, Kind)) - {int(Kind.OPENING)}
+_BODILESS = frozenset({int(Kind.CLOSING), int(Kind.HEARTBEAT)})
 _JOURNAL_KINDS = _MEDIA_KINDS - {int(Kind.MEDIA)}
 
 
@@ -78,6 +79,8 @@ class SegmentCheck:
         opening = parse_opening(head[-header.particulars_bytes :] if header.particulars_bytes else b"")
         if opening.media != any(header.place.recording):
             raise FormatError("the opening's type and the header's recording contradict each other")
+        if not opening.media and header.body_bytes != TAG_BYTES:
+            raise FormatError("the opening of a journal has a body")
         if header.flags:
             raise FormatError("the opening has flags that only media chunks have")
         if not opening.media and (opening.part or opening.profile):
@@ -103,6 +106,8 @@ class SegmentCheck:
             raise FormatError(f"chunk {number} is of a kind that does not belong there")
         if header.flags and header.kind != Kind.MEDIA:
             raise FormatError(f"chunk {number} has flags that only media chunks have")
+        if header.kind in _BODILESS and header.body_bytes != TAG_BYTES:
+            raise FormatError(f"chunk {number} has a body, which its kind does not have")
         length = header.particulars_bytes
         if header.kind == Kind.CLOSING:
             self.reason, gaps = parse_closing(head[-length:] if length else b"")

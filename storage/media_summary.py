@@ -41,8 +41,9 @@ def summarise(chunks: Iterable[CheckedChunk]) -> MediaSummary:
     """
     chunks = tuple(chunks)
     media = [chunk for chunk in chunks if chunk.header.kind == Kind.MEDIA]
+    last_gaps = chunks[-1].gaps if chunks and chunks[-1].header.kind == Kind.CLOSING else ()
     if not media:
-        return MediaSummary()
+        return MediaSummary(gaps=last_gaps)
     first, last = media[0].header.stamp, media[-1].header.stamp
     lit = sensed = dark = sound = 0
     gaps: list[Gap] = []
@@ -60,7 +61,7 @@ def summarise(chunks: Iterable[CheckedChunk]) -> MediaSummary:
         dark += not is_lit
         sensed += is_lit and stamp.sensed == Light.LIT
         sound += bool(chunk.header.flags & Flags.SOUND)
-    gaps.extend(chunks[-1].gaps if chunks[-1].header.kind == Kind.CLOSING else ())
+    gaps.extend(last_gaps)
     return MediaSummary(
         chunks=len(media),
         duration_ns=sum(chunk.header.stamp.duration_ns for chunk in media),
@@ -77,10 +78,21 @@ def summarise(chunks: Iterable[CheckedChunk]) -> MediaSummary:
 
 
 def merge(parts: Iterable[MediaSummary]) -> MediaSummary:
-    """Add up the summaries of a recording's segments, in order."""
+    """Add up the summaries of a recording's segments, in order, and look at the time between them."""
+    parts = tuple(parts)
+    gaps: list[Gap] = []
+    end_ns: int | None = None
+    for part in parts:
+        if part.chunks and end_ns is not None:
+            hole_ns = part.start_ns - end_ns
+            recorded_ns = sum(gap.duration_ns for gap in part.gaps if gap.start_ns < part.start_ns)
+            if hole_ns > recorded_ns + _TOLERANCE_NS:
+                gaps.append(Gap("video", end_ns, hole_ns, 0, UNACCOUNTED))
+        gaps.extend(part.gaps)
+        end_ns = part.end_ns if part.chunks else end_ns
     some = [part for part in parts if part.chunks]
     if not some:
-        return MediaSummary()
+        return MediaSummary(gaps=tuple(gaps))
     return MediaSummary(
         chunks=sum(part.chunks for part in some),
         duration_ns=sum(part.duration_ns for part in some),
@@ -92,5 +104,5 @@ def merge(parts: Iterable[MediaSummary]) -> MediaSummary:
         sensed_chunks=sum(part.sensed_chunks for part in some),
         dark_chunks=sum(part.dark_chunks for part in some),
         sound_chunks=sum(part.sound_chunks for part in some),
-        gaps=tuple(gap for part in some for gap in part.gaps),
+        gaps=tuple(gaps),
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.chain_rules import Finding, RecordingReport, check_links, judge_recordings
+from storage.errors import InputError
 from storage.inventory import Scope, take_inventory
 from storage.keyfiles import device_id
 from storage.segment_report import SegmentReport, unreadable, verify_segment
@@ -47,7 +48,10 @@ def verify(path: Path, identity: bytes, *, workers: int | None = None, keep_chun
         try:
             return verify_segment(file, identity, keep_chunks=keep_chunks)
         except OSError as error:
-            return unreadable(file, error.strerror or "unknown error")
+            why = error.strerror or "unknown error"
+            if inventory.scope is Scope.SEGMENT:
+                raise InputError(f"cannot read {file}: {why}") from error
+            return unreadable(file, why)
 
     if count == 1 or len(inventory.paths) == 1:
         segments = tuple(map(one, inventory.paths))

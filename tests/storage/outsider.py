@@ -222,6 +222,7 @@ def check_opening(record: Record, identity: bytes) -> dict[str, Any]:
         cbor(record.raw_particulars), "v", "type", "part", "profile", "cipher", "path", "previous", "envelopes"
     )
     need(whole(opening["v"]) == 1, "v")
+    need(opening["type"] == "media" or len(record.body) == 16, "a journal's opening has no body")
     need(opening["type"] == ("journal" if record.recording == ZERO else "media"), "type")
     need(whole(opening["part"], (1 << 32) - 1) == 0 or opening["type"] == "media", "part")
     need(text(opening["profile"]) == "" or opening["type"] == "media", "profile")
@@ -336,6 +337,7 @@ def verify_segment(name: str, data: bytes, identity: bytes) -> Segment:
                 need(record.number == last.number + 1, "chunk number")
                 need(record.kind != OPENING, "a second opening")
                 need(record.kind != MEDIA or record.recording != ZERO, "media in a journal")
+                need(record.kind not in (CLOSING, HEARTBEAT) or len(record.body) == 16, "a body where there is none")
                 record.particulars = check_particulars(record)
                 before = (last.chain, last.signature)
             digest = sha256(record.body).digest()
