@@ -23,6 +23,7 @@ need() { # need COMMAND PACKAGE
 need "$python" python3
 need ffprobe ffmpeg
 need age age
+need chromium chromium
 need git git
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 
@@ -42,5 +43,5 @@ if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
   "$python" -m venv --clear "$venv"
 fi
 say "installing the pinned packages of requirements/dev.lock into $venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/dev.lock
 say "done"
