@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from capture.capture import Capture
-from capture.chunk import AUDIO, START, CmafChunk
+from capture.chunk import AUDIO, LOST, START, VIDEO, CmafChunk
 from capture.profiles import Profile
 from drivers.camera.picamera2_camera import Picamera2Camera
 from drivers.camera.protocol import VideoFormat
@@ -31,6 +31,8 @@ RATE = 48_000
 PROFILE = Profile("rig", VideoFormat(WIDTH, HEIGHT, 30, 2_000_000, key_interval=30), AudioFormat(RATE, 1))
 PICTURES = 180
 LONGEST_NS = 500_000_000
+LATE_NS = 45_000_000
+"""A picture this long after the one before is later than 1.35 periods; from 1.5 on capture calls it a loss."""
 LIP_SYNC_MS = 20
 
 
@@ -74,7 +76,11 @@ def test_both_real_drivers_make_one_recording_on_one_clock(
 
     assert (statistics.camera_restarts, statistics.microphone_restarts) == (0, 0)
     assert (statistics.dropped_frames, statistics.dropped_blocks) == (0, 0)
-    assert [gap for gap in gaps if (gap.track, gap.cause) != (AUDIO, START)] == []
+    # The sensor is a thread here: on a busy machine it comes late now and then, and then a gap must say so. No other may.
+    late = [later - earlier for earlier, later in itertools.pairwise(sensor.taken_ns) if later - earlier > LATE_NS]
+    losses = [gap for gap in gaps if (gap.track, gap.cause) != (AUDIO, START)]
+    assert [(gap.track, gap.cause) for gap in losses] == [(VIDEO, LOST)] * len(losses)
+    assert len(losses) <= len(late)
     assert chunks[0].key
     assert all(chunk.audio_live and chunk.video_live for chunk in chunks[1:-1])
     assert max(chunk.duration_ns for chunk in chunks) <= LONGEST_NS
