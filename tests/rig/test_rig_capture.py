@@ -76,7 +76,7 @@ def test_both_real_drivers_make_one_recording_on_one_clock(
 
     assert (statistics.camera_restarts, statistics.microphone_restarts) == (0, 0)
     assert (statistics.dropped_frames, statistics.dropped_blocks) == (0, 0)
-    # The sensor is a thread here: on a busy machine it comes late now and then, and then a gap must say so. No other may.
+    # The sensor is a thread here: on a busy machine it comes late now and then, and a gap says so. No other gap may be.
     late = [later - earlier for earlier, later in itertools.pairwise(sensor.taken_ns) if later - earlier > LATE_NS]
     losses = [gap for gap in gaps if (gap.track, gap.cause) != (AUDIO, START)]
     assert [(gap.track, gap.cause) for gap in losses] == [(VIDEO, LOST)] * len(losses)
