@@ -281,6 +281,18 @@ def test_a_damaged_picture_costs_a_gap_up_to_the_next_key_picture(stage: Stage) 
     assert lost == stage.capture.statistics.dropped_frames == 15
 
 
+def test_pictures_that_are_damaged_up_to_the_stop_are_on_record(stage: Stage) -> None:
+    stage.capture.start()
+    stage.play(500 * MS)
+    assert stage.camera.sink is not None
+    for _ in range(3):
+        stage.clock.now_ns += FRAME
+        stage.camera.sink(AccessUnit(b"rubbish", stage.clock(), key=False))
+    stage.read()
+    stage.stop()
+    assert [(lost, cause) for _, lost, cause in stage.gaps(VIDEO)] == [(3, DAMAGED)]
+
+
 def test_a_camera_that_goes_on_delivering_rubbish_is_started_again(stage: Stage) -> None:
     stage.capture.start()
     stage.play(SECOND)

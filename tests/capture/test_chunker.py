@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.chunk import LOST, OVERFLOW, VIDEO, CmafChunk, Gap, note_gap
+from capture.chunk import LOST, OVERFLOW, TIMESTAMP, VIDEO, CmafChunk, Gap, note_gap
 from capture.chunker import Chunker, Picture
 from capture.limits import Limits
 from capture.soundtrack import AacFrame
@@ -78,6 +78,16 @@ def test_a_lost_frame_is_a_gap_and_its_neighbour_lasts_longer() -> None:
     assert (gap.track, gap.lost_units, gap.cause) == (VIDEO, 1, LOST)
     assert abs(gap.start_ns - (ORIGIN + 2 * SECOND // 30)) <= 2
     assert abs(gap.duration_ns - FRAME) <= 2
+
+
+def test_more_pictures_were_dropped_than_their_times_leave_room_for() -> None:
+    chunker = Chunker(LIMITS, 30, None)
+    _steady(chunker, 2)
+    at = ORIGIN + 3 * FRAME
+    chunker.picture(_picture(2, at, True, lost=4, cause=TIMESTAMP), at)
+    chunker.finish()
+    ((gap,),) = [chunk.gaps for chunk in chunker.chunks if chunk.gaps]
+    assert (gap.lost_units, gap.cause) == (4, TIMESTAMP)
 
 
 def test_a_long_hole_ends_the_chunk_and_carries_the_cause_of_the_queue() -> None:
