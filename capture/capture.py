@@ -160,7 +160,9 @@ class Capture:
                 continue
             # To a reader who lags behind, the time is that of what it has come to: more is there already.
             seen_ns = items[-1].came_ns if items and self._intake.waiting else now_ns
-            self._look(seen_ns)
+            if not self._stop.is_set():
+                # What is left after a stop came while the parts were as they were then.
+                self._look(seen_ns)
             self._chunker.tick(seen_ns)
             if not items and now_ns >= deadline_ns and not self._chunker.chunks:
                 return None

@@ -103,6 +103,20 @@ def test_pictures_and_sound_become_chunks(stage: Stage) -> None:
     assert (stage.camera.stops, stage.microphone.stops) == (1, 1)
 
 
+def test_the_stop_itself_makes_no_part_seem_dead(stage: Stage) -> None:
+    stage.capture.start()
+    stage.play(1200 * MS)
+    stage.camera.hang = threading.Event()
+    stage.capture.request_stop()
+    assert stage.microphone.stopped.wait(10)
+    stage.clock.now_ns += 50 * MS
+    stage.read()
+    stage.camera.hang.set()
+    stage.stop()
+    assert stage.chunks[-1].frames
+    assert all(chunk.audio_live and chunk.video_live for chunk in stage.chunks)
+
+
 def test_no_chunk_waits_and_read_keeps_its_time_out(stage: Stage) -> None:
     stage.capture.start()
     begin = time.monotonic()

@@ -38,6 +38,8 @@ def test_a_recording_loses_nothing_and_keeps_lips_in_sync(tmp_path: Path) -> Non
             file.write(chunk.data)
             lengths.append(chunk.duration_ns)
             gaps += chunk.gaps
+            assert chunk.audio_live
+            assert chunk.video_live
             recorded_ns += chunk.duration_ns
             if recorded_ns > 3_000_000_000:
                 capture.request_stop()
