@@ -85,7 +85,10 @@ def merge(parts: Iterable[MediaSummary]) -> MediaSummary:
     for part in parts:
         if part.chunks and end_ns is not None:
             hole_ns = part.start_ns - end_ns
-            recorded_ns = sum(gap.duration_ns for gap in part.gaps if gap.start_ns < part.start_ns)
+            # Those that the closing before tells, and those that the first chunk does.
+            told = [gap for gap in gaps if gap.start_ns + gap.duration_ns > end_ns]
+            told += [gap for gap in part.gaps if gap.start_ns < part.start_ns]
+            recorded_ns = sum(gap.duration_ns for gap in told)
             if hole_ns > recorded_ns + _TOLERANCE_NS:
                 gaps.append(Gap("video", end_ns, hole_ns, 0, UNACCOUNTED))
         gaps.extend(part.gaps)

@@ -92,7 +92,7 @@ class Thief:
 
     def segment(
         self, previous: Previous, *, recording: bytes = bytes(16), part: int = 0, boot: bytes = bytes(16),
-        items: list[Item] | None = None, reason: str = "power-off", stamp: Stamp | None = None,
+        items: list[Item] | None = None, reason: str = "power-off", stamp: Stamp | None = None, last: bytes = b"",
     ) -> bytes:  # fmt: skip
         """Return a whole segment after `previous`, signed with the stolen key of its position."""
         number = previous.segment + 1
@@ -106,7 +106,7 @@ class Thief:
         )
         sealer = SegmentSealer(place, signer, Cipher.AES_256_GCM, CONTENT_KEY, previous.tip, BufferPool())
         self.keyring = keyring
-        closing: Item = (Kind.CLOSING, b"", Flags(0), encode_closing(reason))
+        closing: Item = (Kind.CLOSING, last, Flags(0), encode_closing(reason))
         data = b""
         for kind, body, flags, particulars in [
             (Kind.OPENING, b"", Flags(0), opening.encode()),

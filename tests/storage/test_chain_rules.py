@@ -184,6 +184,7 @@ def test_a_file_alone_is_judged_alone(given: Given, number: int) -> None:
     notes = [note for item in report.recordings for note in item.notes]
     said = [f"this is part {number - 2} of the recording, verified alone"] if number in (2, 3, 4) else []
     assert notes == said
+    assert [item.status for item in report.recordings] == (["part"] if said else ["complete"] if number == 6 else [])
 
 
 def test_a_file_alone_that_is_cut(given: Given) -> None:

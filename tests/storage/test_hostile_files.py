@@ -225,6 +225,12 @@ def test_input_that_is_none(device: Device, tmp_path: Path) -> None:
             verify(path, device.identity)
 
 
+def test_a_file_that_cannot_be_read(device: Device) -> None:
+    """There, and a regular file, and yet reading it fails: this process's memory at address 0."""
+    with pytest.raises(InputError, match=r"cannot read /proc/.*/mem: Input/output error"):
+        verify(Path("/proc/self/mem"), device.identity)
+
+
 def test_names_cannot_speak(device: Device) -> None:
     folder = os.fsencode(device.flash / "segments")
     names = [b"x\nVerdict: authentic.seg", b"\x1b[2J.seg", b"\xff.seg", "\u202efoo.seg".encode()]

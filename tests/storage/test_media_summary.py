@@ -122,3 +122,35 @@ def test_parts_add_up(tmp_path: Path) -> None:
     assert (media.start_ns, media.end_ns) == (parts[0].start_ns, parts[-1].end_ns)
     assert (media.start_utc_ns, media.end_utc_ns) == (parts[0].start_utc_ns, parts[-1].end_utc_ns)
     assert [gap.cause for gap in media.gaps] == ["lost"] * 3
+
+
+@pytest.mark.parametrize("where", ["closing", "first chunk"])
+@pytest.mark.parametrize(
+    ("hole_ns", "told_ns", "unaccounted"),
+    [
+        (100_000_000, 0, False), (100_000_001, 0, True), (SECOND, SECOND, False), (2 * SECOND, SECOND, True),
+        (SECOND, SECOND - 100_000_000, False), (SECOND, SECOND - 100_000_001, True),
+    ],
+)  # fmt: skip
+def test_time_between_parts(tmp_path: Path, where: str, hole_ns: int, told_ns: int, unaccounted: bool) -> None:
+    """Told by the closing before it, or by the first chunk after it, or by neither."""
+    device = Device(tmp_path, STATION)
+    device.clock.now_ns = 0
+    gaps = (Gap("video", SECOND, told_ns, 3, "camera"),) if told_ns else ()
+    with device.open() as store:
+        segment = store.begin(device.clock.stamp(), recording=b"R" * 16, profile="x", init=INIT)
+        segment.media(device.clock.stamp(SECOND), b"m", Flags(0))
+        device.clock.now_ns += hole_ns
+        segment.close("rotation", device.clock.stamp(), gaps if where == "closing" else ())
+        segment = store.begin(device.clock.stamp(), recording=b"R" * 16, part=1, profile="x", init=INIT)
+        segment.media(device.clock.stamp(SECOND), b"m", Flags(0), gaps if where == "first chunk" else ())
+        segment.close("stop", device.clock.stamp())
+    (recording,) = verify(device.flash, device.identity).recordings
+    found = [gap for gap in recording.media.gaps if gap.cause == "unaccounted"]
+    assert found == ([Gap("video", SECOND, hole_ns, 0, "unaccounted")] if unaccounted else [])
+    assert len(recording.media.gaps) == len(found) + len(gaps)
+
+
+def test_gaps_of_a_recording_that_never_got_a_chunk(tmp_path: Path) -> None:
+    lost = Gap("video", 0, SECOND, 30, "camera")
+    assert record(tmp_path, [], last=(lost,)).media.gaps == (lost,)

@@ -145,3 +145,19 @@ def test_a_path_longer_than_any(bench: Bench) -> None:
     for count in (0, 2, 32):
         report = bench.judge(change_opening(bench.data, bench.signer, path=(step,) * count))
         assert (report.status, report.sound_chunks) == (Status.BROKEN, 0)
+
+
+@pytest.mark.parametrize("kind", [Kind.HEARTBEAT, Kind.CLOSING])
+def test_a_body_where_there_is_none(tmp_path: Path, kind: Kind) -> None:
+    device = Device(tmp_path, STATION)
+    thief = Thief(decode((device.state / "keyring").read_bytes()), STATION.recipient)
+    for body, status in ((b"", Status.CLOSED), (b"hidden", Status.BROKEN)):
+        items: list[Item] = [(kind, body, Flags(0), b"")] if kind is Kind.HEARTBEAT else []
+        last = body if kind is Kind.CLOSING else b""
+        data = thief.segment(Previous(0, 0, genesis(device.identity)), items=items, last=last)
+        (tmp_path / "one.seg").write_bytes(data)
+        report = verify_segment(tmp_path / "one.seg", device.identity)
+        assert report.status is status
+        if status is Status.BROKEN:
+            assert report.sound_chunks == 1
+            assert "has a body, which its kind does not have" in str(report.error)

@@ -239,3 +239,17 @@ def test_a_second_genesis(device: Device, tmp_path: Path) -> None:
     report = verify(tmp_path / "one.seg", fresh.identity)
     assert report.verdict is Verdict.NOT_AUTHENTIC
     assert report.findings[0].text == "segment 1 does not follow the device's genesis"
+
+
+@pytest.mark.parametrize("less", [0, 1, 2])
+def test_after_a_cut_the_next_cannot_know_of_less(device: Device, less: int) -> None:
+    """It may name chunks that are gone, but not another end than the one that is there."""
+    thief = Thief(decode((device.state / "keyring").read_bytes()), STATION.recipient)
+    records = split(seg(device, 7).read_bytes())
+    seg(device, 7).write_bytes(b"".join(records[:-1]))
+    there = stand(seg(device, 7), device.identity)
+    named = Previous(7, there.chunks - less, there.tip._replace(chain=bytes(32)))
+    seg(device, 8).write_bytes(thief.segment(named))
+    report = verify(device.flash, device.identity)
+    assert report.verdict is Verdict.NOT_AUTHENTIC
+    assert any("segment 8 does not follow segment 7" in item.text for item in report.findings)
