@@ -159,7 +159,6 @@ def reports(tmp_path: Path) -> Iterator[queue.Queue[dict[str, Any]]]:
             thread.join(10)
 
 
-@pytest.mark.skipif(_CHROMIUM is None, reason="chromium is not installed")
 def test_chromium_plays_the_file_and_its_chunks(reports: queue.Queue[dict[str, Any]]) -> None:
     for how in ("file", "chunks"):
         report = reports.get(timeout=60)
