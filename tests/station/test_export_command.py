@@ -169,6 +169,28 @@ def test_what_was_there_stays_if_it_cannot_be_replaced(bench: Bench, monkeypatch
     assert bench.left() == ["film.mp4"]
 
 
+def test_the_film_is_durable_before_it_has_its_name(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[tuple[str, int]] = []
+    sync, replace = os.fsync, Path.replace
+
+    def noted_sync(fd: int) -> None:
+        steps.append(("sync", os.fstat(fd).st_ino))
+        sync(fd)
+
+    def noted_replace(path: Path, target: Path) -> Path:
+        steps.append((f"replace {target.name}", path.stat().st_ino))
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    assert bench.export("--recording", "11").status == 0
+    film, report = bench.output.stat().st_ino, bench.output.with_suffix(".json").stat().st_ino
+    folder = ("sync", bench.output.parent.stat().st_ino)
+    assert steps == [
+        ("sync", film), ("replace film.mp4", film), folder, ("sync", report), ("replace film.json", report), folder,
+    ]  # fmt: skip
+
+
 def test_the_report_can_go_elsewhere(bench: Bench) -> None:
     elsewhere = bench.folder / "elsewhere.json"
     assert bench.export("--recording", "11", "--report", elsewhere).status == 0

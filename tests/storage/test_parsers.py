@@ -192,6 +192,9 @@ HOSTILE = {
     "a tag": b"\xc1\x00",
     "shared references": b"\xd8\x1c\x82\xd8\x1d\x00\xd8\x1d\x00",
     "a bignum": b"\xc2\x49" + b"\xff" * 9,
+    "a bignum in a map": b"\xa1\x61a\xc2\x49" + b"\xff" * 9,
+    "a bignum in a list": b"\x81\xc2\x49" + b"\xff" * 9,
+    "a set": b"\x81\xd9\x01\x02\x81\x00",
     "a float": b"\xfb" + struct.pack(">d", 1.0),
     "a half float": b"\xf9\x3c\x00",
     "undefined": b"\xf7",
@@ -229,6 +232,17 @@ def test_colliding_keys_take_no_time() -> None:
     with pytest.raises(FormatError):
         cbor.decode_map(data, "it")
     assert time.process_time() - began < 2
+
+
+def test_shared_references_do_not_unfold() -> None:
+    """Each level holds the one below ten times over: a million items, if anybody wrote them out."""
+    data = b"\xd8\x1c\x81\x00"
+    for level in range(6):
+        data = b"\xd8\x1c\x8a" + data + (b"\xd8\x1d" + bytes([6 - level])) * 9
+    began = time.process_time()
+    with pytest.raises(FormatError, match="holds a CBOR tag"):
+        cbor.decode_list(data, "it")
+    assert time.process_time() - began < 1
 
 
 def test_wide_and_full_takes_no_time() -> None:
