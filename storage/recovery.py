@@ -1,7 +1,8 @@
 """What a boot does about how the last run ended. Never deletes, may run again after being cut off itself.
 
 Only the last segment can be torn: every earlier one was closed and synced before the next was opened. Its sound
-chunks stay. What follows them is first copied to `torn/`, durably, and only then cut from the segment.
+chunks stay. What follows them is first copied to `torn/`, durably, and only then cut from the segment. A recorder that
+was killed may have left chunks that no sync has reached: they are made durable before anything is built on them.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def _recover(root: Path, identity: bytes) -> Recovery:
                 torn_bytes += rest
                 _set_aside_tail(root, path, report.sound_bytes)
                 report = verify_segment(path, identity)
-            return _stand(report, torn_bytes)
+            stand = _stand(report, torn_bytes)
+            _make_durable(path)
+            return stand
         # A crash leaves one torn opening at most. Nothing is moved before that is known to be all.
         if unborn is not None or _is_anothers(path, identity):
             raise StoreError(f"{path} is not what this device wrote ({report.error}); take the device in")
@@ -90,6 +93,13 @@ def _stand(report: SegmentReport, torn_bytes: int) -> Recovery:
         last_monotonic_ns=last.stamp.monotonic_ns + last.stamp.duration_ns,
         last_boot=last.place.boot,
     )
+
+
+def _make_durable(path: Path) -> None:
+    """Sync a segment and its name: its key is erased next, and without the key it could not be opened again."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    sync_directory(path.parent)
 
 
 def _numbers_down(folder: Path) -> list[int]:

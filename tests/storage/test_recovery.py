@@ -237,6 +237,37 @@ def test_an_opening_that_is_durable_but_whose_key_was_not_erased_yet(
     goes_on(device, 5)
 
 
+def test_what_no_sync_has_reached_is_durable_before_its_key_is_erased(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed, not cut off from power: the opening reads well, but may still be in memory alone.
+
+    Were its key erased and the power lost then, the segment's number could never be used again, nor the device.
+    """
+    device = Device(tmp_path / "device", STATION)
+    device.shift(parts=1, chunks=1)
+    before = (device.state / "keyring").read_bytes()
+    with device.open() as store:
+        store.begin(device.clock.stamp())
+    (device.state / "keyring").write_bytes(before)  # as if killed before the erasure
+    names = {seg(device, 4).stat().st_ino: "segment", seg(device, 4).parent.stat().st_ino: "folder"}
+    steps: list[str] = []
+    fsync, save = os.fsync, KeyringFile.save
+
+    def syncing(fd: int) -> None:
+        steps.append(names.get(os.fstat(fd).st_ino, "other"))
+        fsync(fd)
+
+    def saving(file: KeyringFile, keyring: Keyring) -> None:
+        steps.append("erasure")
+        save(file, keyring)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(KeyringFile, "save", saving)
+    device.open().close()
+    assert [step for step in steps if step != "other"] == ["segment", "folder", "erasure"]
+
+
 def fail_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """The power goes at the `step`th call that changes the disk: it does not happen, nor does any later one."""
     calls = iter(range(1, 1000))
