@@ -246,13 +246,21 @@ def test_what_no_sync_has_reached_is_durable_before_its_key_is_erased(
     """
     device = Device(tmp_path / "device", STATION)
     device.shift(parts=1, chunks=1)
-    before = (device.state / "keyring").read_bytes()
-    with device.open() as store:
-        store.begin(device.clock.stamp())
-    (device.state / "keyring").write_bytes(before)  # as if killed before the erasure
+    saves: list[Keyring] = []
+    fsync, save = os.fsync, KeyringFile.save
+
+    def killed(file: KeyringFile, keyring: Keyring) -> None:
+        saves.append(keyring)
+        if len(saves) == 2:
+            raise KeyboardInterrupt
+        save(file, keyring)
+
+    with monkeypatch.context() as patch, device.open() as store:
+        patch.setattr(KeyringFile, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.begin(device.clock.stamp())
     names = {seg(device, 4).stat().st_ino: "segment", seg(device, 4).parent.stat().st_ino: "folder"}
     steps: list[str] = []
-    fsync, save = os.fsync, KeyringFile.save
 
     def syncing(fd: int) -> None:
         steps.append(names.get(os.fstat(fd).st_ino, "other"))
