@@ -128,10 +128,12 @@ class Store:
         When it returns the opening is durable and the segment's private key is nowhere but in memory.
 
         Raises:
-            StoreError: a segment is open.
+            StoreError: a segment is open, or the store is closed.
             StoreFullError: media, and no room beyond the reserve.
             StoreFailedError: the flash cannot be written.
         """
+        if self._lock < 0:
+            raise StoreError(f"the store {self._root} is closed")
         if self._open is not None:
             raise StoreError("a segment is open: close it first")
         media = recording != JOURNAL
@@ -148,8 +150,10 @@ class Store:
         try:
             segment.open(self._root / SEGMENTS, opening, self._keyring.signer(number), stamp, init)
         except BaseException:
-            self._open = None
-            segment.abandon()
+            # A write that hangs keeps its file, which stays the open one: its descriptor must not become another's.
+            if not self._flash.queued_bytes:
+                self._open = None
+                segment.abandon()
             raise
         self._keyring = self._keyring.retired(number)
         self._keyring_file.save(self._keyring)

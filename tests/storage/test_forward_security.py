@@ -18,6 +18,7 @@ from storage.envelope import envelope_info
 from storage.errors import EnrolmentError, FormatError
 from storage.keypath import Certificate, ancestry, check_path, statement
 from storage.layout import Flags
+from storage.particulars import Previous
 from storage.ratchet import decode
 from storage.segment_report import verify_segment
 from storage.signer import MemorySigner
@@ -291,6 +292,40 @@ def test_earlier_segments_altered_made_anew_or_removed_are_seen(watch: Watch) ->
     assert verify(device.flash, device.identity).verdict is Verdict.AUTHENTIC
     paths[3].unlink()
     assert verify(device.flash, device.identity).missing_segments == ((4, 4),)
+
+
+def test_an_earlier_segment_cut_short_and_continued_is_seen(watch: Watch) -> None:
+    """Only the newest can be cut and continued; of an earlier one, what it lacks is named by what came after."""
+    device = watch.device
+    device.shift(chunks=3, size=9)
+    paths = [device.flash / "segments" / f"{number:010d}.seg" for number in range(1, 6)]
+    thief = Thief(decode((device.state / "keyring").read_bytes()), STATION.recipient)
+    end = stand(paths[3], device.identity)
+    whole = [path.read_bytes() for path in paths[:4]]
+    for number in (1, 2, 3):
+        records = split(whole[number - 1])
+        for kept in range(1, len(records)):
+            paths[number - 1].write_bytes(b"".join(records[:kept]))
+            assert verify(device.flash, device.identity).verdict is Verdict.MISSING_PARTS
+            short = stand(paths[number - 1], device.identity)
+            # To go on from there takes the key of a segment that was opened.
+            with pytest.raises(EnrolmentError, match=f"key of segment {number + 1} is not in the keyring"):
+                thief.segment(short)
+            # With the nearest key that there is, in the place of all that came after.
+            for path in paths[number:4]:
+                path.unlink()
+            paths[4].write_bytes(thief.segment(Previous(4, short.chunks, short.tip)))
+            report = verify(device.flash, device.identity)
+            assert report.missing_segments == ((number + 1, 4),)
+            assert report.verdict is Verdict.MISSING_PARTS
+            # And with all that came after left in its place.
+            for path, data in zip(paths[number:4], whole[number:], strict=True):
+                path.write_bytes(data)
+            assert verify(device.flash, device.identity).verdict is Verdict.NOT_AUTHENTIC
+            paths[4].unlink()
+        paths[number - 1].write_bytes(whole[number - 1])
+    paths[4].write_bytes(thief.segment(end))
+    assert verify(device.flash, device.identity).verdict is Verdict.AUTHENTIC
 
 
 @pytest.mark.parametrize("hybrid", [True, False], ids=["hybrid", "x25519"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -193,6 +196,64 @@ def test_enrolment_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
     with pytest.raises(StoreFailedError, match="cannot write the device's state in "):
         enrol_device(tmp_path / "state", MemorySigner.generate())
+
+
+class PowerGone(BaseException):
+    """Nothing after this reaches the disk, no tidying up either."""
+
+
+STEPS: list[tuple[object, str]] = [
+    (os, "open"), (os, "writev"), (os, "fsync"), (os, "pwrite"), (os, "fdatasync"), (os, "close"), (Path, "unlink"),
+    (Path, "replace"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("left", [None, b"secret of a crash before", b""], ids=["none", "some", "empty"])
+def test_a_keyring_replaced_is_the_old_or_the_new_one_whole(tmp_path: Path, left: bytes | None) -> None:
+    """The power goes at each call in turn; the next boot loads what is there, and saves again."""
+    old = enrol(MemorySigner.generate())
+    new = old.prepared(1).retired(1)
+    found: list[Keyring] = []
+    for step in itertools.count(1):
+        state = tmp_path / str(step)
+        state.mkdir()
+        file = KeyringFile(state)
+        file.save(old)
+        if left is not None:
+            (state / "keyring.new").write_bytes(left)
+        calls = itertools.count(1)
+
+        def until(call: Callable[..., object], calls: Iterator[int] = calls, step: int = step) -> Callable[..., object]:
+            def stand_in(*args: object, **more: object) -> object:
+                if next(calls) >= step:
+                    raise PowerGone
+                return call(*args, **more)
+
+            return stand_in
+
+        opened = {int(link.name) for link in Path("/proc/self/fd").iterdir()}
+        with pytest.MonkeyPatch.context() as patch:
+            for owner, name in STEPS:
+                patch.setattr(owner, name, until(getattr(owner, name)))
+            try:
+                file.save(new)
+                gone = False
+            except PowerGone:
+                gone = True
+        for fd in {int(link.name) for link in Path("/proc/self/fd").iterdir()} - opened:
+            with contextlib.suppress(OSError):  # the one that listed them
+                os.close(fd)
+        found.append(file.load())
+        assert found[-1] in (old, new)
+        if not gone:
+            break
+        KeyringFile(state).save(new)
+        assert file.load() == new
+        assert [path.name for path in state.iterdir()] == ["keyring"]
+    assert len(found) > 10
+    changed = found.index(new)
+    assert 0 < changed < len(found) - 1
+    assert found == [old] * changed + [new] * (len(found) - changed)
 
 
 def test_no_secret_shows() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -337,6 +340,74 @@ def test_setting_an_opening_aside_cut_off_at_each_step(
     assert len(steps) == 3  # before the sync, the rename, and the sync of the folder
     assert [path.read_bytes() for path in torn(device)] == [opening[:99]]
     assert recover(device.flash, device.identity).previous.segment == 3
+
+
+def refuse_at(patch: pytest.MonkeyPatch, owner: object, name: str, nth: int) -> None:
+    """Let the `nth` use of a call fail, and that one alone."""
+    call, uses = getattr(owner, name), itertools.count(1)
+
+    def stand_in(*args: object, **more: object) -> object:
+        if next(uses) == nth:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return call(*args, **more)
+
+    patch.setattr(owner, name, stand_in)
+
+
+CALLS: list[tuple[object, str]] = [
+    (os, "open"), (os, "fsync"), (os, "ftruncate"), (os, "fstat"), (io, "open"), (Path, "replace"), (Path, "rename"),
+    (Path, "iterdir"), (Path, "stat"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("scene", ["tail", "opening"])
+@pytest.mark.parametrize(("owner", "name"), CALLS, ids=[f"{name}-{number}" for number, (_, name) in enumerate(CALLS)])
+def test_a_disk_that_refuses_each_step_once(
+    unborn: tuple[Device, bytes], owner: object, name: str, scene: str, tmp_path: Path
+) -> None:
+    device, opening = unborn
+    if scene == "tail":
+        with seg(device, 3).open("ab") as file:
+            file.write(opening[:99])
+    else:
+        seg(device, 4).write_bytes(opening[:99])
+    shutil.copytree(device.flash, tmp_path / "undisturbed")
+    expected = recover(tmp_path / "undisturbed", device.identity)
+    refused = 0
+    for nth in itertools.count(1):
+        flash = tmp_path / f"flash{nth}"
+        shutil.copytree(device.flash, flash)
+        with pytest.MonkeyPatch.context() as patch:
+            refuse_at(patch, owner, name, nth)
+            said = ""
+            try:
+                assert recover(flash, device.identity) == expected
+            except StoreFailedError as error:
+                said = str(error)
+        if not said:
+            break
+        assert said == f"cannot recover the store {flash}: Input/output error"
+        refused += 1
+        again = recover(flash, device.identity)
+        assert again.previous == expected.previous
+        assert [path.read_bytes() for path in (flash / "torn").glob("*.torn")] == [opening[:99]]
+        for path in (tmp_path / "undisturbed" / "segments").iterdir():
+            assert (flash / "segments" / path.name).read_bytes() == path.read_bytes()
+        assert not (flash / "segments" / seg(device, 4).name).exists()
+    elsewhere = {("tail", "rename"), ("tail", "fstat"), ("opening", "replace"), ("opening", "ftruncate")}
+    assert (refused > 0) == ((scene, name) not in elsewhere)
+
+
+def test_a_medium_that_cuts_more_than_it_was_told(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The segment is read again after its end was set aside; nothing is built on one that has gone."""
+    with seg(device, 2).open("ab") as file:
+        file.write(b"torn")
+    cut = os.ftruncate
+    monkeypatch.setattr(os, "ftruncate", lambda fd, length: cut(fd, 10))
+    before = (device.state / "keyring").read_bytes()
+    with pytest.raises(StoreError, match=r"0000000002.seg has no sound opening"):
+        device.open()
+    assert (device.state / "keyring").read_bytes() == before
 
 
 def test_the_flash_of_another_device_is_left_as_it_is(tmp_path: Path) -> None:

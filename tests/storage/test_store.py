@@ -288,6 +288,42 @@ def test_a_writer_that_hangs_keeps_its_file_and_the_lock(device: Device, monkeyp
         assert again.recovery.previous.chunks == 2
 
 
+def test_an_opening_that_hangs_keeps_its_file(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold, sync, hung = threading.Event(), os.fdatasync, set[int]()
+
+    def stall(fd: int) -> None:
+        hung.add(fd)
+        assert hold.wait(20)
+        sync(fd)
+
+    monkeypatch.setattr("storage.flash.os.fdatasync", stall)
+    store = Store(device.flash, device.state, settings(wait_s=0.05), BOOT)
+    with pytest.raises(StoreFailedError, match="has not finished its writes"):
+        store.begin(device.clock.stamp())
+    (fd,) = hung
+    assert os.fstat(fd).st_ino == seg(device, 1).stat().st_ino
+    with pytest.raises(StoreError, match="a segment is open"):
+        store.begin(device.clock.stamp())
+    hold.set()
+    while store._lock >= 0:
+        store.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+    with device.open() as again:
+        assert (again.recovery.how, again.recovery.previous.segment) == ("cut", 1)
+
+
+def test_a_closed_store_opens_nothing(device: Device) -> None:
+    """Another recorder may have the lock by now."""
+    store = device.open()
+    store.close()
+    before = keyring(device)
+    with pytest.raises(StoreError, match=r"the store .*/flash is closed"):
+        store.begin(device.clock.stamp())
+    assert list((device.flash / "segments").iterdir()) == []
+    assert keyring(device) == before
+
+
 # --- Room -------------------------------------------------------------------------------------------------------------
 
 
@@ -384,6 +420,48 @@ def test_a_medium_that_is_full_beyond_the_reserve(small_medium: Path) -> None:
     assert durable == list(range(len(durable)))
     assert sound.sound_chunks >= len(durable) > 5
     assert sound.status is Status.CUT
+
+
+@pytest.mark.parametrize("taken", [0, 1, 50, 150, 400, 1_000])
+def test_no_room_in_the_middle_of_a_chunk(device: Device, monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
+    """What had been written is set aside, and with room again the next segment follows."""
+    durable: list[int] = []
+    with device.open(on_durable=lambda chunk: durable.append(chunk.number)) as store:
+        segment = device.part(store, RECORDING, 0, 3, 1_000)
+        store._flash.barrier()
+        end = segment.size_bytes + taken
+
+        def full(fd: int, buffers: list[memoryview]) -> int:
+            left = end - os.fstat(fd).st_size
+            if left <= 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return os.write(fd, b"".join(buffers)[:left])
+
+        with monkeypatch.context() as patch:
+            patch.setattr("storage.durable.os.writev", full)
+            segment.events(device.clock.stamp(), bytes(1_000))
+            with pytest.raises(StoreFullError, match="no room is left on the medium; offload the device"):
+                segment.close("full", device.clock.stamp())
+    assert durable == [0, 1, 2, 3]
+    with device.open() as store:
+        assert (store.recovery.previous.chunks, store.recovery.torn_bytes) == (4, taken)
+        device.journal(store, "low-power")
+    report = verify(device.flash, device.identity)
+    assert (report.verdict, report.missing_segments) == (Verdict.MISSING_PARTS, ())
+    assert [part.status for part in report.segments] == [Status.CUT, Status.CLOSED]
+
+
+def test_a_segment_filled_to_its_last_chunk(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.seal.MAX_CHUNKS", 5)
+    with device.open() as store:
+        segment = store.begin(device.clock.stamp())
+        for _ in range(3):
+            segment.heartbeat(device.clock.stamp())
+        with pytest.raises(StoreError, match="segment 1 is full: close it and open the next"):
+            segment.heartbeat(device.clock.stamp())
+        segment.close("power-off", device.clock.stamp())
+        assert store.previous.chunks == 5
+    assert verify(device.flash, device.identity).verdict is Verdict.AUTHENTIC
 
 
 # --- A disk that refuses while a segment is opened --------------------------------------------------------------------
