@@ -123,12 +123,10 @@ class _Mp4Writer:
                     record = reader.at(checked.offset, header.record_bytes)
                     start = HEADER_BYTES + header.particulars_bytes
                     body = record[start : start + header.body_bytes]
-                    loan, room = self._pipeline.lend(header.body_bytes)
+                    room = self._pipeline.room(header.body_bytes)
                     plain = keys.open_into(header.chunk, record[:start], body, room)
                     if header.kind == Kind.MEDIA or self._is_first(plain):
-                        self._pipeline.send(loan, plain)
-                    else:
-                        self._pipeline.give_back(loan)
+                        self._pipeline.commit(len(plain))
                     self.chunks += header.kind == Kind.MEDIA
                 self._done_bytes += header.record_bytes
                 self._progress(self._done_bytes)

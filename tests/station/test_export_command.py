@@ -401,15 +401,13 @@ def test_a_pipeline_writes_and_hashes_in_order(tmp_path: Path) -> None:
     expected = b""
     with path.open("wb") as file, OutputPipeline(file.fileno()) as pipeline:
         for number in range(40):
-            loan, room = pipeline.lend(number * 60_000)
-            assert len(room) >= number * 60_000
+            room = pipeline.room(number * 100_000)
+            assert len(room) == number * 100_000
             data = bytes([number]) * (number * 100)
             room[: len(data)] = data
             if number % 5:
-                pipeline.send(loan, room[: len(data)])
+                pipeline.commit(len(data))
                 expected += data
-            else:
-                pipeline.give_back(loan)
         pipeline.finish()
     assert path.read_bytes() == expected
     assert (pipeline.size_bytes, pipeline.digest.digest()) == (len(expected), hashlib.sha256(expected).digest())
@@ -417,12 +415,20 @@ def test_a_pipeline_writes_and_hashes_in_order(tmp_path: Path) -> None:
 
 def test_a_pipeline_on_a_full_disk() -> None:
     with Path("/dev/full").open("wb", buffering=0) as full, OutputPipeline(full.fileno()) as pipeline:
-        loan, room = pipeline.lend(3)
-        pipeline.send(loan, room[:3])
+        pipeline.room(3)[:] = b"abc"
+        pipeline.commit(3)
         with pytest.raises(OSError, match="No space left on device"):
             pipeline.finish()
         with pytest.raises(OSError, match="No space left on device"):
-            pipeline.lend(1)
+            pipeline.room(1)
+
+
+def test_nothing_is_committed_that_was_not_lent(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb") as file, OutputPipeline(file.fileno()) as pipeline:
+        with pytest.raises(StationError, match="nothing was lent"):
+            pipeline.commit(1)
+        pipeline.finish()
+    assert not (tmp_path / "out").stat().st_size
 
 
 def test_a_disk_that_takes_nothing_holds_the_caller_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,18 +436,19 @@ def test_a_disk_that_takes_nothing_holds_the_caller_back(tmp_path: Path, monkeyp
     monkeypatch.setattr("station.pipeline._WAIT_S", 0.05)
     reading, writing = os.pipe()
     pipeline = OutputPipeline(writing)
+    size = 8 * 1024 * 1024
     try:
         for _ in range(4):
-            loan, room = pipeline.lend(200_000)
-            pipeline.send(loan, room[:200_000])
+            pipeline.room(size)
+            pipeline.commit(size)
         with pytest.raises(StationError, match="the disk has taken nothing for 0 s"):
-            pipeline.lend(1)
+            pipeline.room(1)
     finally:
         monkeypatch.setattr("station.pipeline._WAIT_S", 20.0)
-        left = 800_000
+        left = 4 * size
         while left:
             left -= len(os.read(reading, 65_536))
         pipeline.finish()
         os.close(reading)
         os.close(writing)
-    assert pipeline.size_bytes == 800_000
+    assert pipeline.size_bytes == 4 * size
