@@ -31,7 +31,8 @@ def make_pin_factory(name: str, *, chip: int | None = None, work_dir: Path | Non
         DriverUnavailableError: the name is unknown, or its library or its chip is not here.
     """
     if name == "mock":
-        return importlib.import_module("gpiozero.pins.mock").MockFactory()
+        mock = importlib.import_module("gpiozero.pins.mock")
+        return mock.MockFactory(pin_class=mock.MockPWMPin)
     if name != "lgpio":
         raise DriverUnavailableError(f"gpio: no pin factory is called {name!r}; choose one of {', '.join(FACTORIES)}")
     try:

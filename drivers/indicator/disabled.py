@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from drivers.errors import DriverError
-from drivers.indicator.protocol import LightSink, LightState
+from drivers.indicator.protocol import LightSink, LightState, require_level
 
 
 class DisabledIndicator:
@@ -27,15 +27,17 @@ class DisabledIndicator:
         """``disabled``."""
         return "disabled"
 
-    def light(self, lit: bool) -> None:
+    def light(self, level: float) -> None:
         """Take the command, and stay dark.
 
         Raises:
             DriverError: it was closed.
         """
+        require_level(level)
         with self._lock:
             if self._closed:
                 raise DriverError("indicator: it was closed; make a new one")
+            lit = level > 0
             changed, self._commanded = self._commanded != lit, lit
             if changed and self._sink is not None:
                 self._sink(self.state())

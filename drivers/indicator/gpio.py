@@ -8,11 +8,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from gpiozero import DigitalInputDevice, DigitalOutputDevice
+from gpiozero import DigitalInputDevice, DigitalOutputDevice, PWMOutputDevice
 
 from drivers.errors import DriverError
 from drivers.gpio import reason
-from drivers.indicator.protocol import LightSink, LightState
+from drivers.indicator.protocol import LightSink, LightState, require_level
+
+_PWM_HZ = 200
+"""Steady to the eye, and to a sense circuit that smooths over 10 ms or more (docs/HARDWARE.md)."""
 
 
 class GpioIndicator:
@@ -27,23 +30,33 @@ class GpioIndicator:
         *,
         factory: Any,
         active_high: bool = True,
+        dimmable: bool = False,
         sense_pin: int | None = None,
         sense_active_high: bool = True,
         now: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """Claim the pins.
+        """Claim the pins. Not `dimmable`: any level above 0 is full.
 
         Raises:
+            ValueError: dimmable and active low; such a lamp would flash while its pin is claimed.
             DriverError: a pin is in use, or does not exist.
         """
+        if dimmable and not active_high:
+            raise ValueError("a dimmable light is active high")
         self._now = now
         self._lock = threading.RLock()  # reports in the order of the changes; reentrant, for a sink may read the state
         self._sink: LightSink | None = None
         self._commanded = False
+        self._dimmable = dimmable
         self._sense: Any = None
         self._light: Any = None
         try:
-            self._light = DigitalOutputDevice(pin, active_high=active_high, initial_value=False, pin_factory=factory)
+            if dimmable:
+                self._light = PWMOutputDevice(pin, initial_value=0, frequency=_PWM_HZ, pin_factory=factory)
+            else:
+                self._light = DigitalOutputDevice(
+                    pin, active_high=active_high, initial_value=False, pin_factory=factory
+                )
             if sense_pin is not None:
                 # No pull: the board's sense circuit drives this line both ways.
                 self._sense = DigitalInputDevice(
@@ -61,18 +74,20 @@ class GpioIndicator:
         """``gpio``."""
         return "gpio"
 
-    def light(self, lit: bool) -> None:
-        """Command the light on or off; see the protocol.
+    def light(self, level: float) -> None:
+        """Command the light; see the protocol.
 
         Raises:
             DriverError: it was closed, or the pin cannot be written.
         """
+        require_level(level)
         with self._lock:
             if self._light is None:
                 raise DriverError("indicator: it was closed; make a new one")
+            lit = level > 0
             changed, self._commanded = self._commanded != lit, lit
             try:
-                self._light.value = lit
+                self._light.value = level if self._dimmable else lit
             except Exception as error:
                 self._commanded = False
                 raise reason("indicator", f"switching the light {'on' if lit else 'off'}", error) from error

@@ -14,6 +14,7 @@ class LightState:
 
     time_ns: int
     commanded: bool
+    """On at any level."""
     sensed: bool | None
     """None where the board has no sense line."""
 
@@ -21,6 +22,12 @@ class LightState:
     def lit(self) -> bool:
         """Lit as far as this board can know: commanded on, and not sensed dark."""
         return self.commanded and self.sensed is not False
+
+
+def require_level(level: float) -> None:
+    """Raise ValueError unless `level` is from 0 to 1."""
+    if not 0 <= level <= 1:
+        raise ValueError(f"a light has no level {level}: give 0 (dark) to 1 (full)")
 
 
 LightSink = Callable[[LightState], None]
@@ -35,11 +42,12 @@ class Indicator(Protocol):
         """A short name for logs and the journal, such as ``gpio`` or ``simulated``."""
         ...
 
-    def light(self, lit: bool) -> None:
-        """Command the light on or off.
+    def light(self, level: float) -> None:
+        """Command the light: 0 is dark, 1 is full, what lies between is dimmed. True and False are 1 and 0.
 
         Raises:
             DriverError: the light cannot be commanded.
+            ValueError: `level` is not from 0 to 1.
         """
         ...
 

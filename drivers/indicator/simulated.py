@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from drivers.errors import DriverError
-from drivers.indicator.protocol import LightSink, LightState
+from drivers.indicator.protocol import LightSink, LightState, require_level
 
 
 class SimulatedIndicator:
@@ -21,6 +21,7 @@ class SimulatedIndicator:
         self._lock = threading.RLock()  # reports in the order of the changes; reentrant, for a sink may read the state
         self._sink: LightSink | None = None
         self._commanded = False
+        self._level = 0.0
         self._stuck: bool | None = None
         self._refusal: str | None = None
         self._closed = False
@@ -36,6 +37,12 @@ class SimulatedIndicator:
         with self._lock:
             return self._commanded if self._stuck is None else self._stuck
 
+    @property
+    def level(self) -> float:
+        """How bright it shines, as far as it follows its command."""
+        with self._lock:
+            return float(self._level if self._stuck is None else self._stuck)
+
     def stick(self, shining: bool | None) -> None:
         """Break the lamp: dark (False) or lit (True) whatever the command; None repairs it."""
         with self._lock:
@@ -49,19 +56,21 @@ class SimulatedIndicator:
         with self._lock:
             self._refusal = reason
 
-    def light(self, lit: bool) -> None:
-        """Command the light on or off; see the protocol.
+    def light(self, level: float) -> None:
+        """Command the light; see the protocol.
 
         Raises:
             DriverError: it was closed, or `refuse` was called.
         """
+        require_level(level)
         with self._lock:
             if self._closed:
                 raise DriverError("indicator: it was closed; make a new one")
             if self._refusal is not None:
-                self._commanded = False
+                self._commanded, self._level = False, 0.0
                 raise DriverError(f"indicator: switching the light failed ({self._refusal}); check the wiring")
-            changed, self._commanded = self._commanded != lit, lit
+            lit = level > 0
+            changed, self._commanded, self._level = self._commanded != lit, lit, level
             if changed:
                 self._report()
 

@@ -1,0 +1,1 @@
+"""The battery and its gauge."""

@@ -1,0 +1,1 @@
+"""The buzzer that officers and bystanders hear."""

@@ -1,0 +1,1 @@
+"""The switch of the camera's power."""

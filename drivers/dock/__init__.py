@@ -1,0 +1,1 @@
+"""Whether the device stands in its dock."""

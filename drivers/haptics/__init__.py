@@ -1,0 +1,1 @@
+"""The vibration motor that its wearer feels."""

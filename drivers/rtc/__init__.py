@@ -1,0 +1,1 @@
+"""The real-time clock that keeps time while the device is off."""
