@@ -42,7 +42,7 @@ class Note(Enum):
     LOW_BATTERY = "low battery"
     LOW_STORAGE = "low storage"
     WARNING = "warning"
-    """Something is wrong that does not stop the recording: the microphone died, the clock jumped, the policy expired."""
+    """Something is wrong that does not stop the recording: the microphone died, the policy expired."""
     REFUSED = "refused"
     """The press was felt, and nothing happens because of it."""
     LIVE_ON = "live on"
