@@ -1,7 +1,8 @@
 """Deterministic CBOR (RFC 8949, section 4.2.1), decoded strictly and in bounded time and memory.
 
-Only integers, byte strings, text, arrays, maps, booleans and null exist in our formats. Tags are refused before the
-library sees them: shared references could otherwise unfold into exponential work.
+Only integers, byte strings, text, arrays, maps, booleans and null exist in our formats; integers are unsigned but for
+the details of events. Tags are refused before the library sees them: shared references could otherwise unfold into
+exponential work.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ def decode_map(data: bytes | memoryview, what: str) -> dict[str, Any]:
     return value
 
 
-def decode_list(data: bytes | memoryview, what: str) -> list[Any]:
-    """Decode one array. Errors as in `decode_map`."""
-    value = _decode(bytes(data), what)
+def decode_list(data: bytes | memoryview, what: str, *, signed: bool = False) -> list[Any]:
+    """Decode one array; `signed` allows negative integers in it. Errors as in `decode_map`."""
+    value = _decode(bytes(data), what, signed=signed)
     if not isinstance(value, list):
         raise FormatError(f"{what} is not a CBOR array")
     return value
 
 
-def _decode(data: bytes, what: str) -> Any:
-    _scan(data, what)
+def _decode(data: bytes, what: str, *, signed: bool = False) -> Any:
+    _scan(data, what, signed=signed)
     try:
         value = cbor2.loads(
             data,
@@ -60,7 +61,7 @@ def _decode(data: bytes, what: str) -> Any:
     return value
 
 
-def _scan(data: bytes, what: str) -> None:
+def _scan(data: bytes, what: str, *, signed: bool) -> None:
     """Step over every item head; without indefinite lengths they simply follow one another."""
     at = 0
     while at < len(data):
@@ -72,6 +73,8 @@ def _scan(data: bytes, what: str) -> None:
             continue
         if major == 6 or info > 27:
             raise FormatError(f"{what} holds a CBOR tag or an indefinite length")
+        if major == 1 and not signed:
+            raise FormatError(f"{what} holds a negative integer, which the format does not use there")
         width = (1 << (info - 24)) if info >= 24 else 0
         argument = int.from_bytes(data[at : at + width], "big") if width else info
         at += width

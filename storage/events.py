@@ -33,7 +33,7 @@ def parse_events(data: bytes) -> list[Event]:
     Raises:
         FormatError: not the array that docs/FORMAT.md describes.
     """
-    return [_event(item) for item in as_list(cbor.decode_list(data, "the events"), "events", _MAX_EVENTS)]
+    return [_event(item) for item in as_list(cbor.decode_list(data, "the events", signed=True), "events", _MAX_EVENTS)]
 
 
 def _event(item: object) -> Event:

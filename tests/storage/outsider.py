@@ -54,10 +54,10 @@ def need(condition: object, rule: str) -> None:
 
 
 class Cbor:
-    """Decode one deterministic item and nothing after it."""
+    """Decode one deterministic item and nothing after it; `signed` allows negative integers."""
 
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
+    def __init__(self, data: bytes, signed: bool = False) -> None:
+        self.data, self.at, self.signed = data, 0, signed
 
     def take(self, count: int) -> bytes:
         need(self.at + count <= len(self.data), "CBOR ends early")
@@ -71,7 +71,8 @@ class Cbor:
         if major == 7:
             need(info in (20, 21, 22), "CBOR simple value or float")
             return {20: False, 21: True, 22: None}[info]
-        need(info < 28 and major in (0, 2, 3, 4, 5), "CBOR type or length")
+        need(info < 28 and major in (0, 1, 2, 3, 4, 5), "CBOR type or length")
+        need(major != 1 or self.signed, "CBOR negative integer")
         count = info
         if info >= 24:
             size = 1 << (info - 24)
@@ -79,6 +80,8 @@ class Cbor:
             need(count >= (24, 1 << 8, 1 << 16, 1 << 32)[info - 24], "CBOR integer not shortest")
         if major == 0:
             return count
+        if major == 1:
+            return -1 - count
         if major == 2:
             return self.take(count)
         if major == 3:
@@ -100,9 +103,9 @@ class Cbor:
         return result
 
 
-def cbor(data: bytes) -> Any:
+def cbor(data: bytes, signed: bool = False) -> Any:
     """Decode the whole of `data`."""
-    decoder = Cbor(data)
+    decoder = Cbor(data, signed)
     value = decoder.item(1)
     need(decoder.at == len(data), "bytes after CBOR")
     return value
@@ -538,6 +541,19 @@ def open_segment(segment: Segment, station: bytes) -> list[tuple[int, bytes]]:
         )
         for record in segment.records
     ]
+
+
+def read_events(plain: bytes) -> list[tuple[int, str, dict[str, Any]]]:
+    """Return time, name and details of the events in an events chunk."""
+    events = []
+    for event in a_list(cbor(plain, signed=True), 1024):
+        need(isinstance(event, list) and len(event) == 3, "event")
+        need(isinstance(event[2], dict), "details")
+        for detail in event[2].values():
+            need(detail is None or isinstance(detail, (str, int)), "detail")
+        events.append((whole(event[0], (1 << 64) - 1), text(event[1]), event[2]))
+        need(events[-1][0] >= 0, "event time")
+    return events
 
 
 def open_recording(path: Path, identity: bytes, station: bytes, recording: str) -> bytes:

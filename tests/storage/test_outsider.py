@@ -13,7 +13,10 @@ import pytest
 from station.export import choose_recording, export_recording
 from station.keys import StationKey, encode_station_key
 from station.opener import FileKeyOpener
+from storage import cbor
 from storage.envelope import Cipher
+from storage.errors import FormatError
+from storage.events import parse_events
 from storage.keyfiles import load_device_key
 from storage.layout import Flags, Kind, Light
 from storage.reader import SegmentReader
@@ -345,6 +348,31 @@ def test_a_cut_at_any_place(tmp_path: Path, device: Device) -> None:
         path.write_bytes(whole[:length])
         theirs, _ = both(path, device)
         assert theirs.verdict == (MISSING if length >= ends(whole)[0] else UNSIGNED), length
+
+
+EVENTS = {
+    "nothing": [], "all sorts": [[2**64 - 1, "x", {"a": -1, "b": 2**64 - 1, "c": "", "d": None, "e": False}]],
+    "the lowest": [[0, "", {"a": -(2**64)}]], "many": [[1, "x", {}]] * 1024, "too many": [[1, "x", {}]] * 1025,
+    "before its boot": [[-1, "x", {}]], "no details": [[1, "x"]], "bytes": [[1, "x", {"a": b"a"}]],
+    "an array in it": [[1, "x", {"a": []}]], "a long name": [[1, "x" * 41, {}]], "it clears": [[1, "\x1b", {}]],
+    "a number for a name": [[1, 1, {}]], "true for a time": [[True, "x", {}]], "details in a list": [[1, "x", []]],
+    "a map": {"x": 1}, "a negative alone": [-1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EVENTS)
+def test_events(case: str) -> None:
+    """What one of the two takes for events, the other does, and nothing else."""
+    data = cbor.encode(EVENTS[case])  # type: ignore[arg-type]
+    if case in ("nothing", "all sorts", "the lowest", "many"):
+        found = [(event.time_ns, event.name, dict(event.details)) for event in parse_events(data)]
+        assert outsider.read_events(data) == found
+        assert [list(event) for event in found] == EVENTS[case]
+        return
+    with pytest.raises(FormatError):
+        parse_events(data)
+    with pytest.raises(outsider.FormatError):
+        outsider.read_events(data)
 
 
 def test_the_kinds_that_the_outsider_knows(device: Device) -> None:
