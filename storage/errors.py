@@ -41,3 +41,7 @@ class StoreFullError(StoreError):
 
 class StoreFailedError(StoreError):
     """The medium refused a write or a sync. What was not reported durable must be taken as lost."""
+
+
+class PolicyError(StorageError):
+    """A unit policy is refused, or cannot be kept: not signed by the unit, malformed, out of date, or replayed."""

@@ -39,9 +39,13 @@ def read_key_file(path: Path, what: str) -> list[bytes]:
             data = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
         raise KeyFileError(f"cannot read the {what} {path}: {error.strerror}") from None
+    return _blocks(data, f"the {what} {path}")
+
+
+def _blocks(data: bytes, what: str) -> list[bytes]:
     blocks = [match.group() for match in _BLOCK.finditer(data)]
     if not blocks or len(data) > _MAX_FILE_BYTES:
-        raise KeyFileError(f"the {what} {path} is not a PEM key file")
+        raise KeyFileError(f"{what} is not a PEM key file")
     return blocks
 
 
@@ -51,18 +55,27 @@ def load_device_key(path: Path) -> bytes:
     Raises:
         KeyFileError: missing, unreadable, or not one Ed25519 public key.
     """
-    blocks = read_key_file(path, "device key")
+    return load_signing_key(path, "device key")
+
+
+def load_signing_key(path: Path, what: str) -> bytes:
+    """Return the raw 32-byte Ed25519 public key in a file; `what` names it in errors.
+
+    Raises:
+        KeyFileError: missing, unreadable, or not one Ed25519 public key.
+    """
+    blocks = read_key_file(path, what)
     try:
         key = serialization.load_pem_public_key(blocks[0])
     except (ValueError, UnsupportedAlgorithm):
-        raise KeyFileError(f"the device key {path} is not a PEM public key") from None
+        raise KeyFileError(f"the {what} {path} is not a PEM public key") from None
     if len(blocks) != 1 or not isinstance(key, Ed25519PublicKey):
-        raise KeyFileError(f"the device key {path} is not one Ed25519 public key")
+        raise KeyFileError(f"the {what} {path} is not one Ed25519 public key")
     return key.public_bytes_raw()
 
 
 def encode_device_key(identity: bytes) -> bytes:
-    """Return the PEM text of a raw identity key."""
+    """Return the PEM text of a raw Ed25519 public key, such as a device's identity."""
     key = Ed25519PublicKey.from_public_bytes(identity)
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
@@ -73,21 +86,34 @@ def load_recipient(path: Path) -> Recipient:
     Raises:
         KeyFileError: missing, unreadable, or not an X25519 key with at most one ML-KEM-768 key.
     """
+    return _recipient(read_key_file(path, "recipient key"), f"the recipient key {path}")
+
+
+def parse_recipient(data: bytes, what: str) -> Recipient:
+    """Return the recipient in the bytes of such a file; `what` names it in errors.
+
+    Raises:
+        KeyFileError: not an X25519 key with at most one ML-KEM-768 key.
+    """
+    return _recipient(_blocks(data, what), what)
+
+
+def _recipient(blocks: list[bytes], what: str) -> Recipient:
     x25519: list[X25519PublicKey] = []
     mlkem: list[MLKEM768PublicKey] = []
-    for block in read_key_file(path, "recipient key"):
+    for block in blocks:
         try:
             key = serialization.load_pem_public_key(block)
         except (ValueError, UnsupportedAlgorithm):
-            raise KeyFileError(f"the recipient key {path} holds something that is not a public key") from None
+            raise KeyFileError(f"{what} holds something that is not a public key") from None
         if isinstance(key, X25519PublicKey):
             x25519.append(key)
         elif isinstance(key, MLKEM768PublicKey):
             mlkem.append(key)
         else:
-            raise KeyFileError(f"the recipient key {path} holds a key that is neither X25519 nor ML-KEM-768")
+            raise KeyFileError(f"{what} holds a key that is neither X25519 nor ML-KEM-768")
     if len(x25519) != 1 or len(mlkem) > 1:
-        raise KeyFileError(f"the recipient key {path} must hold one X25519 key and at most one ML-KEM-768 key")
+        raise KeyFileError(f"{what} must hold one X25519 key and at most one ML-KEM-768 key")
     return Recipient(x25519[0], mlkem[0] if mlkem else None)
 
 
