@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +14,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from station import export as exporting
 from station import report as reporting
+from station.console import say
 from station.errors import StationError
 from station.keys import load_station_key, write_new_key
 from station.opener import FileKeyOpener
+from station.policy_commands import policy_app
 from storage.durable import replace_file
 from storage.errors import StorageError
 from storage.keyfiles import load_device_key
@@ -29,6 +30,7 @@ app = typer.Typer(
     name="station", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     help="The reference docking station: verify, open and export what Getuige devices recorded.",
 )  # fmt: skip
+app.add_typer(policy_app, name="policy")
 
 Store = Annotated[Path, typer.Argument(help="A store, a folder of .seg files, or one .seg file.")]
 DeviceKey = Annotated[Path, typer.Option("--device-key", help="The device's public identity key (PEM).")]
@@ -57,9 +59,9 @@ def verify_command(
             "recordings": [reporting.recording_as_json(chosen)],
         }
     if as_json:
-        _say(json.dumps(data or reporting.as_json(report), indent=2))
+        say(json.dumps(data or reporting.as_json(report), indent=2))
     else:
-        _say("\n".join(_only(report, recording)))
+        say("\n".join(_only(report, recording)))
     raise typer.Exit(verdict.exit_status)
 
 
@@ -104,9 +106,9 @@ def export_command(
             progress=lambda done: bar.update(task, completed=done),
         )  # fmt: skip
     _write_report(sidecar, exporting.sidecar(report, chosen, made))
-    _say(f"{output}: {made.size_bytes} bytes, {chosen.verdict.value}; report in {sidecar}")
+    say(f"{output}: {made.size_bytes} bytes, {chosen.verdict.value}; report in {sidecar}")
     if made.prefix_only:
-        _say("Only the sound beginning was exported; the report says what is cut or broken.")
+        say("Only the sound beginning was exported; the report says what is cut or broken.")
 
 
 @app.command("keygen")
@@ -118,7 +120,7 @@ def keygen_command(
 ) -> None:
     """Make the unit's key pair: devices seal to the public half, the station opens with the private one."""
     public = write_new_key(key, hybrid=not x25519_only)
-    _say(f"Private key: {key} (keep it at the station). Public key for the devices: {public}")
+    say(f"Private key: {key} (keep it at the station). Public key for the devices: {public}")
 
 
 def _device_key_beside(store: Path) -> Path:
@@ -141,16 +143,6 @@ def _refuse_overwriting(written: tuple[Path, Path], read: list[Path]) -> None:
     for path in written:
         if path.exists() and any(path.samefile(other) for other in read if other.exists()):
             raise StationError(f"{path} is evidence or a key: nothing is written over it")
-
-
-def _say(text: str) -> None:
-    """Print to standard output. A failure is status 2: 1 would say something about the footage."""
-    try:
-        typer.echo(text)
-    except OSError as error:
-        # What the buffer still holds would fail again when the program ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise StationError(f"cannot write to standard output: {error.strerror}") from None
 
 
 def _write_report(path: Path, data: dict[str, Any]) -> None:

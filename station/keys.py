@@ -76,17 +76,36 @@ def write_new_key(path: Path, *, hybrid: bool = True) -> Path:
     Raises:
         KeyFileError: `path` or the .pub beside it exists already, is no name for a private key, or cannot be written.
     """
+    public = place_for_pair(path, "a key that footage was sealed to must not be lost")
+    key = StationKey.generate(hybrid=hybrid)
+    write_pair(path, encode_station_key(key), encode_recipient(key.recipient))
+    return public
+
+
+def place_for_pair(path: Path, loss: str) -> Path:
+    """Return where the public half of a new private key in `path` goes; `loss` says why neither may be there.
+
+    Raises:
+        KeyFileError: one of them exists already, or `path` is no name for a private key.
+    """
     if not path.name or path.suffix == ".pub":
         raise KeyFileError(f"{path} cannot be a private key: name a file that does not end in .pub")
     public = path.with_suffix(".pub")
     for file in (path, public):
         if file.exists():
-            raise KeyFileError(f"{file} exists already: a key that footage was sealed to must not be lost")
-    key = StationKey.generate(hybrid=hybrid)
+            raise KeyFileError(f"{file} exists already: {loss}")
+    return public
+
+
+def write_pair(path: Path, private: bytes, public: bytes) -> None:
+    """Write a private key to `path`, mode 0600, and the public one beside it as ``.pub``.
+
+    Raises:
+        KeyFileError: they cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, encode_station_key(key), mode=0o600)
-        replace_file(public, encode_recipient(key.recipient), mode=0o644)
+        replace_file(path, private, mode=0o600)
+        replace_file(path.with_suffix(".pub"), public, mode=0o644)
     except OSError as error:
         raise KeyFileError(f"cannot write the key {path}: {error.strerror}") from None
-    return public

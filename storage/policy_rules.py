@@ -110,7 +110,7 @@ class SomeOf:
 class When:
     """An instant: an RFC 3339 date-time with its offset."""
 
-    says = f"a date-time of RFC 3339 with offset, from {_YEARS[0]} to {_YEARS[1]}, such as 2027-01-31T12:00:00+01:00"
+    says = f"a date-time of RFC 3339 with an offset, from {_YEARS[0]} to {_YEARS[1]}, such as 2027-01-31T12:00:00+01:00"
 
     def read(self, value: object) -> datetime:
         """Read a date-time; a local one says nothing to a device that does not know where it is."""
