@@ -5,6 +5,15 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Protocol, Self
 
+HIGHEST_HZ = 10_000
+"""What pulses made by software still reach."""
+
+
+def require_tone(frequency_hz: int) -> None:
+    """Raise ValueError unless `frequency_hz` is 0 (silence) or from 20 to `HIGHEST_HZ`."""
+    if frequency_hz != 0 and not 20 <= frequency_hz <= HIGHEST_HZ:
+        raise ValueError(f"a buzzer has no tone of {frequency_hz} Hz: give 0 (silence) or 20 to {HIGHEST_HZ}")
+
 
 class Buzzer(Protocol):
     """A buzzer. `close` leaves it silent, is final and idempotent. Thread-safe."""
@@ -24,6 +33,7 @@ class Buzzer(Protocol):
 
         Raises:
             DriverError: the buzzer cannot be commanded.
+            ValueError: no such tone (`require_tone`).
         """
         ...
 

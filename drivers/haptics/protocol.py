@@ -6,6 +6,12 @@ from types import TracebackType
 from typing import Protocol, Self
 
 
+def require_strength(strength: float) -> None:
+    """Raise ValueError unless `strength` is from 0 to 1."""
+    if not 0 <= strength <= 1:
+        raise ValueError(f"a motor has no strength {strength}: give 0 (still) to 1 (full)")
+
+
 class Haptics(Protocol):
     """A vibration motor. `close` leaves it still, is final and idempotent. Thread-safe."""
 
@@ -24,6 +30,7 @@ class Haptics(Protocol):
 
         Raises:
             DriverError: the motor cannot be commanded.
+            ValueError: `strength` is not from 0 to 1.
         """
         ...
 

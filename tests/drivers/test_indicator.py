@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from gpiozero.pins.mock import MockConnectedPin, MockFactory
+from gpiozero.pins.mock import MockConnectedPin, MockFactory, MockPWMPin
 
 from drivers.errors import DriverError
 from drivers.indicator.disabled import DisabledIndicator
@@ -28,6 +28,18 @@ class Ticks:
     def __call__(self) -> int:
         self.ns += 1
         return self.ns
+
+
+class ConnectedPWMPin(MockPWMPin):  # type: ignore[misc]
+    """A pin with PWM that drives a sense circuit: any duty above 0 reads lit."""
+
+    def __init__(self, factory: Any, info: Any, input_pin: Any) -> None:
+        self._input_pin = input_pin
+        super().__init__(factory, info)
+
+    def _change_state(self, value: float) -> None:
+        super()._change_state(value)
+        (self._input_pin.drive_high if value else self._input_pin.drive_low)()
 
 
 @dataclass
@@ -210,3 +222,78 @@ def test_a_disabled_light_never_claims_to_be_lit() -> None:
         assert not light.state().lit
     with pytest.raises(DriverError, match="closed"):
         light.light(True)
+
+
+@pytest.fixture
+def pwm_factory() -> Iterator[Any]:
+    made = MockFactory(pin_class=MockPWMPin)
+    yield made
+    made.close()
+
+
+def test_a_dimmable_light_follows_levels_on_the_pin(pwm_factory: Any) -> None:
+    pin = pwm_factory.pin(LIGHT_PIN)
+    with GpioIndicator(LIGHT_PIN, factory=pwm_factory, dimmable=True) as light:
+        assert pin.frequency == 200
+        assert [state for _, state in pin.states] == [0]
+        for level in (1, 0.15, 0.05, 0.15, 0):
+            light.light(level)
+        assert [state for _, state in pin.states] == [0, 1, 0.15, 0.05, 0.15, 0]
+        light.light(0.3)
+    assert (pin.state, pin.frequency) == (0, None)
+
+
+def test_dimming_is_no_change_of_the_command(pwm_factory: Any) -> None:
+    sense = pwm_factory.pin(SENSE_PIN)
+    pwm_factory.pin(LIGHT_PIN, pin_class=ConnectedPWMPin, input_pin=sense)
+    sense.function = "input"
+    sense.drive_low()
+    reports: list[LightState] = []
+    with GpioIndicator(LIGHT_PIN, factory=pwm_factory, dimmable=True, sense_pin=SENSE_PIN, now=Ticks()) as light:
+        light.watch(reports.append)
+        light.light(0.05)
+        told = len(reports)
+        assert seen(reports)[-1] == (True, True)
+        light.light(1)
+        light.light(0.15)
+        assert light.state().lit
+        assert len(reports) == told
+        light.light(0)
+        assert seen(reports)[-1] == (False, False)
+
+
+def test_a_light_that_is_not_dimmable_is_full_at_every_level(factory: Any) -> None:
+    pin = factory.pin(LIGHT_PIN)
+    with GpioIndicator(LIGHT_PIN, factory=factory) as light:
+        light.light(0.05)
+        assert pin.state is True
+        assert light.state().commanded
+
+
+def test_a_dimmable_light_is_active_high(pwm_factory: Any) -> None:
+    with pytest.raises(ValueError, match="active high"):
+        GpioIndicator(LIGHT_PIN, factory=pwm_factory, dimmable=True, active_high=False)
+
+
+def test_a_dimmable_light_on_a_pin_without_pwm_is_one_clear_line(factory: Any) -> None:
+    with pytest.raises(DriverError, match=r"indicator: claiming pin 17 failed \(PinPWMUnsupported"):
+        GpioIndicator(LIGHT_PIN, factory=factory, dimmable=True)
+
+
+def test_a_simulated_light_has_a_level() -> None:
+    with SimulatedIndicator() as light:
+        light.light(0.15)
+        assert (light.level, light.shining) == (0.15, True)
+        light.stick(False)
+        assert (light.level, light.shining) == (0, False)
+        light.stick(True)
+        assert (light.level, light.shining) == (1, True)
+
+
+@pytest.mark.parametrize("level", [-0.1, 1.1])
+def test_a_level_that_no_light_has(bench: Bench, level: float) -> None:
+    bench.light.light(True)
+    for light in (bench.light, DisabledIndicator()):
+        with pytest.raises(ValueError, match="no level"):
+            light.light(level)
+    assert bench.light.state().lit
