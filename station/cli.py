@@ -19,6 +19,7 @@ from station.errors import StationError
 from station.keys import load_station_key, write_new_key
 from station.opener import FileKeyOpener
 from station.policy_commands import policy_app
+from station.timeline_command import tell
 from storage.durable import replace_file
 from storage.errors import StorageError
 from storage.keyfiles import load_device_key
@@ -43,8 +44,26 @@ def verify_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     recording: Annotated[str | None, typer.Option(help="Judge this recording alone (id, or its beginning).")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=256, help="Threads; all cores by default.")] = None,
+    events: Annotated[
+        bool, typer.Option("--events", help="Print what the device did, as a timeline: ready, recording, off ...")
+    ] = False,
+    key: Annotated[
+        Path | None, typer.Option(help="With --events: the station's private key (PEM), to read the sealed events.")
+    ] = None,
+    heartbeat: Annotated[
+        int | None, typer.Option(min=1, max=3600, help="With --events: the device's heartbeat_s; 10 by default.")
+    ] = None,
 ) -> None:
     """Check footage, without any secret: that this device made it, that it is whole and unchanged."""
+    if events:
+        if recording is not None:
+            raise StationError("--events tells about the whole chain: leave --recording out")
+        opener = None if key is None else FileKeyOpener(load_station_key(key))
+        told = tell(store, load_device_key(device_key), heartbeat_s=heartbeat or 10, workers=workers, opener=opener)
+        say(told.json() if as_json else told.text())
+        raise typer.Exit(told.report.verdict.exit_status)
+    if key is not None or heartbeat is not None:
+        raise StationError("--key and --heartbeat are for the timeline: say --events too, or leave them out")
     report = verify(store, load_device_key(device_key), workers=workers)
     verdict = report.verdict
     data: dict[str, Any] = {}

@@ -67,9 +67,14 @@ def as_text(report: StoreReport) -> Iterator[str]:
     for finding in report.findings:
         if finding.text not in told:
             yield f"Chain: {finding.text}"
-    count = sum(1 for item in report.segments if item.first)
-    yield f"Device {report.device.hex()}: {count} of {len(report.segments)} segments signed by it; {_scope(report)}"
+    yield signed_text(report)
     yield f"Verdict: {report.verdict.value}"
+
+
+def signed_text(report: StoreReport) -> str:
+    """Return how much of what was given the device signed, and what was looked at."""
+    count = sum(1 for item in report.segments if item.first)
+    return f"Device {report.device.hex()}: {count} of {len(report.segments)} segments signed by it; {_scope(report)}"
 
 
 def utc(time_ns: int) -> str:

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from storage.chain_rules import Finding, RecordingReport, check_links, judge_recordings
@@ -26,6 +27,8 @@ class StoreReport:
     device: bytes
     verdict: Verdict
     segments: tuple[SegmentReport, ...]
+    chain: tuple[SegmentReport, ...]
+    """Those that have a sound opening, in order of number, one of each."""
     recordings: tuple[RecordingReport, ...]
     missing_segments: tuple[tuple[int, int], ...]
     """Ranges of segment numbers, first and last, of which nothing is there."""
@@ -33,10 +36,24 @@ class StoreReport:
     """What is wrong with the chain or with files, beyond what the recordings say."""
 
 
-def verify(path: Path, identity: bytes, *, workers: int | None = None, keep_chunks: bool = False) -> StoreReport:
+def _ignore(_report: SegmentReport) -> None:
+    """Nobody looks."""
+
+
+def verify(
+    path: Path,
+    identity: bytes,
+    *,
+    workers: int | None = None,
+    keep_chunks: bool = False,
+    observe: Callable[[SegmentReport], None] = _ignore,
+) -> StoreReport:
     """Verify a store, a folder of segments or one segment against a device's identity (raw Ed25519 public key).
 
     Segments are read by `workers` threads (all cores by default): hashing runs outside the interpreter's lock.
+
+    `observe` is called once for each file that could be read, by those threads, with a report that has its chunks,
+    whether `keep_chunks` or not: what is taken from a file there was verified in the same reading of it.
 
     Raises:
         InputError: nothing there to verify, or it cannot be listed.
@@ -46,12 +63,14 @@ def verify(path: Path, identity: bytes, *, workers: int | None = None, keep_chun
 
     def one(file: Path) -> SegmentReport:
         try:
-            return verify_segment(file, identity, keep_chunks=keep_chunks)
+            report = verify_segment(file, identity, keep_chunks=True)
         except OSError as error:
             why = error.strerror or "unknown error"
             if inventory.scope is Scope.SEGMENT:
                 raise InputError(f"cannot read {file}: {why}") from error
             return unreadable(file, why)
+        observe(report)
+        return report if keep_chunks else replace(report, chunks=())
 
     if count == 1 or len(inventory.paths) == 1:
         segments = tuple(map(one, inventory.paths))
@@ -67,6 +86,7 @@ def verify(path: Path, identity: bytes, *, workers: int | None = None, keep_chun
         device=device_id(identity),
         verdict=verdict,
         segments=segments,
+        chain=links.chain,
         recordings=recordings,
         missing_segments=links.missing,
         findings=links.findings,
