@@ -5,8 +5,7 @@ A refused value is shown only where it is short and cannot be a key: what a poli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, time
 from enum import Enum
 from typing import Any, Protocol
 
@@ -158,21 +157,22 @@ def shown(value: object) -> str:
         case int():
             # Decimal digits of a huge number are slow to make, and beyond a limit an error.
             return str(value) if abs(value) < 10**_SHOWN else "a number too large to show"
-        case float() | datetime():
+        case float() | date() | time():
             return str(value)
+        case None:
+            return "a missing value"
         case str() if len(value) > _SHOWN or "-----" in value:
             return "a long text"
         case str():
             return repr(value)
         case dict():
             return "a table"
-        case _ if isinstance(value, Sequence):
+        case list():
             return _shown_list(value)
-        case _:
-            return "a date or time without offset"
+    return f"a {type(value).__name__}"
 
 
-def _shown_list(value: Sequence[object]) -> str:
+def _shown_list(value: list[object]) -> str:
     if len(value) <= 4 and all(isinstance(item, str | int | float) for item in value):
         return f"[{', '.join(shown(item) for item in value)}]"
     return f"a list of {len(value)}"

@@ -25,7 +25,7 @@ _TABLES = {
 }
 
 
-def policy_text(recipients: Sequence[Recipient], **changes: str) -> bytes:
+def policy_text(recipients: Sequence[Recipient], /, **changes: str) -> bytes:
     """Return a policy that is not signed; `changes` are keys with the TOML text of their value, empty to leave one out.
 
     A key that no policy has goes into the head.
@@ -47,7 +47,7 @@ def policy_text(recipients: Sequence[Recipient], **changes: str) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
-def make_policy(base: Path, station: StationKey | None = None, **changes: str) -> bytes:
+def make_policy(base: Path, station: StationKey | None = None, /, **changes: str) -> bytes:
     """Make `base`, a device's state folder, one that belongs to `UNIT` and holds a policy; return the signed policy.
 
     `changes` are keys of the policy with the TOML text of their value, such as ``pre_event_s="5"`` or
