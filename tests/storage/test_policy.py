@@ -148,6 +148,10 @@ def test_signed_for_another_purpose() -> None:
         assert "not signed by this unit" in refusal(text() + line)
 
 
+def test_a_key_that_is_one() -> None:
+    assert require_key(UNIT.public) == UNIT.public
+
+
 @pytest.mark.parametrize("size", [0, 31, 33, 64])
 def test_a_key_that_is_none(size: int) -> None:
     assert refusal(signed(), bytes(size)) == "the unit's key is not an Ed25519 public key of 32 bytes"
@@ -447,6 +451,10 @@ def test_a_table_that_is_none() -> None:
 def test_hostile_toml(content: bytes) -> None:
     """Signed by a unit whose key was stolen: refused all the same, in one line."""
     draft_refusal(content + b"\n")
+
+
+def test_nesting_without_end_is_named() -> None:
+    assert draft_refusal(b"a = " + b"[" * 20_000) == "the policy is not TOML that can be read: nested too deep"
 
 
 @quick
