@@ -1,4 +1,4 @@
-"""What a board profile says: the parts of a device, and where they are connected. Pins have Broadcom's numbers (BCM)."""
+"""What a board profile says: a device's parts, and where they are connected. Pins have Broadcom numbers (BCM)."""
 
 from __future__ import annotations
 
