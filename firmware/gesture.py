@@ -21,6 +21,16 @@ class Gesture(Enum):
     """Two quick presses."""
     HOLD = "hold"
     """Down for the holding time; comes while the button is still down."""
+    COUNT = "count"
+    """Still down after a hold: once for each counting time, up to `MAX_COUNTS` times."""
+    LET_GO = "let go"
+    """Up again after a hold."""
+    STUCK = "stuck"
+    """Down for longer than any hand holds; comes once."""
+
+
+MAX_COUNTS = 6
+"""One for each purpose, a to e, and one that takes the choice back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,10 @@ class GestureTimes:
     hold_ns: int = 2_000_000_000
     double_ns: int = 400_000_000
     """From the release of the first press to the second press at most."""
+    first_count_ns: int = 1_500_000_000
+    """From the hold to the first count: time to let go of a button that was only to stop."""
+    count_ns: int = 1_000_000_000
+    stuck_ns: int = 30_000_000_000
 
 
 class GestureReader:
@@ -43,6 +57,9 @@ class GestureReader:
         self._down = False
         self._down_ns = 0
         self._spent = False
+        self._held = False
+        self._counts = 0
+        self._stuck = False
         self._first_up_ns: int | None = None
 
     def edge(self, pressed: bool, time_ns: int) -> list[Gesture]:
@@ -59,7 +76,7 @@ class GestureReader:
             found += self._settle()
         if self._down and not self._spent and now_ns - self._down_ns >= self._times.hold_ns:
             # A press just before it was not a short one: a second press did follow.
-            self._spent, self._first_up_ns = True, None
+            self._spent, self._held, self._first_up_ns = True, True, None
             found.append(Gesture.HOLD)
         elif (
             self._first_up_ns is not None
@@ -69,10 +86,10 @@ class GestureReader:
         ):
             self._first_up_ns = None
             found.append(Gesture.SHORT)
-        return found
+        return found + self._still_down(now_ns)
 
     def spend(self) -> None:
-        """The press that is under way has had its effect: its release and its length mean nothing more."""
+        """The press that is under way has had its effect; only what follows a hold still counts."""
         self._spent = True
         self._first_up_ns = None
 
@@ -84,9 +101,31 @@ class GestureReader:
             candidates.append(self._raw_ns + self._times.debounce_ns)
         if self._down and not self._spent:
             candidates.append(self._down_ns + self._times.hold_ns)
+        if self._down and self._raw and self._held and self._counts < MAX_COUNTS:
+            candidates.append(self._next_count_ns)
+        if self._down and self._raw and not self._stuck:
+            candidates.append(self._down_ns + self._times.stuck_ns)
         if self._first_up_ns is not None and not self._down and not self._second_may_be_coming(self._first_up_ns):
             candidates.append(self._first_up_ns + self._times.double_ns + 1)
         return min(candidates, default=None)
+
+    @property
+    def _next_count_ns(self) -> int:
+        times = self._times
+        return self._down_ns + times.hold_ns + times.first_count_ns + self._counts * times.count_ns
+
+    def _still_down(self, now_ns: int) -> list[Gesture]:
+        """Return what a button that stays down comes to mean."""
+        found: list[Gesture] = []
+        if not self._down or not self._raw:
+            return found  # a contact that is opening counts no further: it may have been let go
+        while self._held and self._counts < MAX_COUNTS and now_ns >= self._next_count_ns:
+            self._counts += 1
+            found.append(Gesture.COUNT)
+        if not self._stuck and now_ns - self._down_ns >= self._times.stuck_ns:
+            self._stuck = True
+            found.append(Gesture.STUCK)
+        return found
 
     def _second_may_be_coming(self, first_up_ns: int) -> bool:
         """The contact closed in time for a second press, and is not known to be chatter yet."""
@@ -96,8 +135,11 @@ class GestureReader:
         self._down = self._raw
         if self._down:
             self._down_ns = self._raw_ns
-            self._spent = False
+            self._spent = self._held = self._stuck = False
+            self._counts = 0
             return [Gesture.DOWN]
+        if self._held:
+            return [Gesture.LET_GO]
         if self._spent:
             return []
         if self._first_up_ns is not None:

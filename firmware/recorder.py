@@ -109,6 +109,8 @@ class Progress:
     durable_ns: int
     media_ns: int
     """Of media in this segment."""
+    stored_ns: int = 0
+    """When a chunk of media became durable last (monotonic)."""
 
 
 class _Command(Enum):
@@ -207,9 +209,9 @@ class Recorder:
         if chunk.kind is Kind.MEDIA:
             media_ns += chunk.stamp.duration_ns
         recording = parse_header(chunk.head).place.recording
-        self._progress = Progress(
-            recording, chunk.segment, chunk.number, chunk.tip.chain, self._monotonic_ns(), media_ns
-        )
+        now_ns = self._monotonic_ns()
+        stored_ns = now_ns if chunk.kind is Kind.MEDIA else self._progress.stored_ns
+        self._progress = Progress(recording, chunk.segment, chunk.number, chunk.tip.chain, now_ns, media_ns, stored_ns)
         if chunk.kind is Kind.MEDIA and not self._started:
             self._started = True
             self._on_report(Report(News.STARTED, recording=recording))

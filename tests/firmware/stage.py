@@ -6,18 +6,23 @@ says happens exactly at its time.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 from drivers.button.simulated import SimulatedButton
 from drivers.clock.simulated import SimulatedClock
+from drivers.errors import DriverError
 from drivers.indicator.simulated import SimulatedIndicator
-from firmware.appliance import Appliance, Input, PowerOff, Snapshot
+from firmware.appliance import Appliance, Snapshot, Tester
+from firmware.cues import Cue, Note
 from firmware.gesture import GestureReader
+from firmware.inputs import Input, PowerOff, Tested
 from firmware.light_witness import LightWitness
-from firmware.recorder import News, Progress, Recorder, Report
+from firmware.patterns import CUES
+from firmware.recorder import News, Progress, Report
+from firmware.rules import Rules
 from firmware.states import State
 
 MS = 1_000_000
@@ -70,10 +75,18 @@ class FakeRecorder:
         self.alive = True
         self.answers = True
         self.ends_in_time = True
-        self.progress = Progress(bytes(16), 0, 0, bytes(32), 0, 0)
+        self.stores = True
+        """Chunks reach the flash while it records."""
+        self.stored_ns = 0
         self.done: list[Done] = []
         self.notes: list[tuple[str, dict[str, object]]] = []
         self._recording = False
+
+    @property
+    def progress(self) -> Progress:
+        if self._recording and self.stores:
+            self.stored_ns = self._stage.clock.monotonic_ns()
+        return Progress(bytes(16), 0, 0, bytes(32), 0, 0, self.stored_ns)
 
     def begin(self) -> None:
         self._tell("begin")
@@ -116,26 +129,89 @@ class FakeRecorder:
         self.done.append(Done(stage.now_ms, what, stage.light.shining, stage.light.state().lit))
 
 
+class FakeVoice:
+    """Commands the first light of each cue, as the signaller does, and remembers what was shown and played."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.sounding = True
+        self.shown: list[tuple[int, Cue]] = []
+        self.played: list[tuple[int, Note]] = []
+
+    def show(self, cue: Cue) -> None:
+        self.shown.append((self._stage.now_ms, cue))
+        with contextlib.suppress(DriverError):
+            self._stage.light.light(CUES[cue].light[0].value if CUES[cue].light else 0)
+
+    def play(self, note: Note) -> None:
+        self.played.append((self._stage.now_ms, note))
+
+    @property
+    def cues(self) -> list[Cue]:
+        return [cue for _time, cue in self.shown]
+
+    @property
+    def notes(self) -> list[Note]:
+        return [note for _time, note in self.played]
+
+
+class FakeTester:
+    """A self-test that ends when it is told to, or at once when hurried."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.begun = False
+        self.hurried = False
+
+    def begin(self) -> None:
+        self.begun = True
+
+    def hurry(self) -> None:
+        self.hurried = True
+        self.end()
+
+    def end(self, fault: str = "") -> None:
+        self._stage.inputs.put_nowait(Tested(not fault, fault))
+
+
 class Stage:
     """All of it."""
 
-    def __init__(self, *, has_sense: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        has_sense: bool = True,
+        rules: Rules = Rules(),
+        tested: bool = True,
+        enrolled: bool = True,
+        cut_recording: bytes | None = None,
+        patience_ms: int = 5000,
+    ) -> None:
+        """`tested`: there is no self-test; otherwise `tester` runs one."""
         self.clock = SimulatedClock()
         self._start_ns = self.clock.monotonic_ns()
         self.light = SimulatedIndicator(has_sense=has_sense, now=self.clock.monotonic_ns)
         self.button = SimulatedButton(now=self.clock.monotonic_ns)
-        self.inputs = ScriptedQueue(self.clock)
+        self.inputs = ScriptedQueue(self.clock, patience_ms)
         self.recorder = FakeRecorder(self)
         self.witness = LightWitness(self.light.state())
         self.seen: list[tuple[int, Snapshot]] = []
+        self.voice = FakeVoice(self)
+        self.tester = FakeTester(self)
+        tester: Tester | None = None if tested else self.tester
         self.appliance = Appliance(
-            cast(Recorder, self.recorder),
+            self.recorder,
             self.light,
             self.button,
+            self.voice,
             self.clock,
             self.witness,
             self.inputs,
             gestures=GestureReader(),
+            rules=rules,
+            tester=tester,
+            enrolled=enrolled,
+            cut_recording=cut_recording,
             on_change=lambda snapshot: self.seen.append((self.now_ms, snapshot)),
         )
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.gesture import Gesture, GestureReader, GestureTimes
+from firmware.gesture import MAX_COUNTS, Gesture, GestureReader, GestureTimes
 
 DEBOUNCE, HOLD, DOUBLE = 5, 80, 30
-TIMES = GestureTimes(DEBOUNCE, HOLD, DOUBLE)
+FIRST_COUNT, COUNT, STUCK = 60, 40, 2000
+TIMES = GestureTimes(DEBOUNCE, HOLD, DOUBLE, FIRST_COUNT, COUNT, STUCK)
 LATER = 10 * HOLD
 
 Edge = tuple[int, bool]
@@ -51,6 +52,11 @@ def script(presses: Iterable[Press]) -> list[Edge]:
     return edges
 
 
+def counts(length: int) -> int:
+    """How often a press of that length counts on after its hold; the contact must be closed when it does."""
+    return min(MAX_COUNTS, max(0, (length - HOLD - FIRST_COUNT) // COUNT + 1))
+
+
 def meaning(presses: Iterable[Press]) -> list[Gesture]:
     """What the presses mean, by the words of the documentation."""
     found: list[Gesture] = []
@@ -61,7 +67,7 @@ def meaning(presses: Iterable[Press]) -> list[Gesture]:
             first = False
         found.append(Gesture.DOWN)
         if press.length > HOLD - DEBOUNCE:  # up only once it has been up for the debouncing time
-            found.append(Gesture.HOLD)
+            found += [Gesture.HOLD, *[Gesture.COUNT] * counts(press.length), Gesture.LET_GO]
             first = False
         elif first:
             found.append(Gesture.DOUBLE)
@@ -109,7 +115,7 @@ presses = st.lists(
     st.builds(
         Press,
         gap=st.integers(6 * DEBOUNCE - 5, DOUBLE * 3) | st.sampled_from([DOUBLE - 1, DOUBLE, DOUBLE + 1]),
-        length=st.integers(5 * DEBOUNCE, HOLD * 2) | st.sampled_from([HOLD - DEBOUNCE, HOLD - DEBOUNCE + 1, HOLD]),
+        length=st.integers(5 * DEBOUNCE, HOLD * 6) | st.sampled_from([HOLD - DEBOUNCE, HOLD - DEBOUNCE + 1, HOLD]),
         bounces_down=bounces,
         bounces_up=bounces,
     ),
@@ -143,10 +149,27 @@ def test_deadlines_are_honest_whatever_the_contact_does(pauses: list[int]) -> No
 
 
 @given(presses)
-def test_a_hold_comes_once_and_its_release_means_nothing(made: list[Press]) -> None:
-    held = Press(gap=DOUBLE * 4, length=HOLD * 3, bounces_up=((3, 3),))
+def test_a_hold_comes_once(made: list[Press]) -> None:
+    held = Press(gap=DOUBLE * 4, length=HOLD + FIRST_COUNT - 1, bounces_up=((3, 3),))
     found = both_ways(script([*made, held]))
-    assert found[-2:] == [Gesture.DOWN, Gesture.HOLD]
+    assert found[-3:] == [Gesture.DOWN, Gesture.HOLD, Gesture.LET_GO]
+
+
+def test_a_button_that_stays_down_counts_to_its_last_purpose_and_is_stuck_once() -> None:
+    edges = [(1000, True), (9000, False)]
+    found = read_every_tick(edges, GestureReader(TIMES), 10_000)
+    assert found == [Gesture.DOWN, Gesture.HOLD, *[Gesture.COUNT] * MAX_COUNTS, Gesture.STUCK, Gesture.LET_GO]
+    assert read_at_deadlines(edges, GestureReader(TIMES), 10_000) == found
+
+
+def test_a_press_that_is_spent_and_stays_down_is_stuck() -> None:
+    reader = GestureReader(TIMES)
+    found = reader.edge(True, 1000) + reader.tick(1000 + DEBOUNCE)
+    reader.spend()
+    for now in range(1010, 1000 + 2 * STUCK):
+        found += reader.tick(now)
+    assert found == [Gesture.DOWN, Gesture.STUCK]
+    assert reader.deadline_ns is None
 
 
 def test_a_clean_press() -> None:
@@ -158,12 +181,14 @@ def test_two_quick_presses() -> None:
 
 
 def test_a_hold_right_after_a_press_leaves_no_short_press_behind() -> None:
-    assert both_ways(script([Press(10, 20), Press(20, HOLD * 2)])) == [Gesture.DOWN, Gesture.DOWN, Gesture.HOLD]
+    assert both_ways(script([Press(10, 20), Press(20, HOLD + 20)])) == [
+        Gesture.DOWN, Gesture.DOWN, Gesture.HOLD, Gesture.LET_GO,
+    ]  # fmt: skip
 
 
-@given(st.integers(DEBOUNCE + 1, HOLD * 3), st.integers(0, HOLD * 3), st.booleans())
+@given(st.integers(DEBOUNCE + 1, HOLD - DEBOUNCE), st.integers(0, HOLD * 3), st.booleans())
 def test_a_spent_press_means_nothing_more(length: int, spend_after: int, after_another: bool) -> None:
-    """Whenever the press is spent while it lasts: no hold, no short press, no double press."""
+    """Whenever a press is spent while it lasts: no hold, no short press, no double press."""
     reader = GestureReader(TIMES)
     first = [Press(10, 10)] if after_another else []
     edges = script([*first, Press(10, length)])
@@ -178,7 +203,7 @@ def test_a_spent_press_means_nothing_more(length: int, spend_after: int, after_a
         if now == spend_at:
             reader.spend()
     assert after == []
-    assert before[-1] is (Gesture.HOLD if spend_at >= down + HOLD else Gesture.DOWN)
+    assert before[-1] is Gesture.DOWN
     assert reader.deadline_ns is None
 
 

@@ -1,55 +1,23 @@
-"""The table of states, walked through exhaustively: every state and signal, with what the light does meanwhile."""
+"""The table of states, walked through exhaustively, and by random sequences of everything that may happen."""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, replace
 from itertools import product
 
 import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from firmware.cues import KEEPING as KEEPING_CUES
+from firmware.cues import Cue
 from firmware.gesture import Gesture
-from firmware.states import GESTURES, TABLE, Action, Signal, State, step
+from firmware.patterns import CUES
+from firmware.standing import standing_cue
+from firmware.states import GESTURES, KEEPING, TABLE, Action, Signal, State, step
 
-
-@dataclass(frozen=True)
-class World:
-    """A state, and what was done about the light on the way there."""
-
-    state: State = State.STANDBY
-    light: bool = False
-    confirming: bool = False
-    confirmed: bool = False
-
-    def after(self, signal: Signal) -> tuple[World, tuple[Action, ...]]:
-        state, actions = step(self.state, signal)
-        world = replace(self, state=state)
-        if signal is Signal.LIT and self.confirming:
-            world = replace(world, confirmed=True, confirming=False)
-        for action in actions:
-            if action is Action.LIGHT_ON:
-                world = replace(world, light=True, confirmed=False)
-            elif action is Action.CONFIRM_LIGHT:
-                assert world.light, "the light is confirmed only after it was switched on"
-                world = replace(world, confirming=True)
-            elif action is Action.LIGHT_OFF:
-                world = replace(world, light=False, confirming=False, confirmed=False)
-            elif action is Action.START:
-                assert world.light, "a recording starts while the light is off"
-                assert world.confirmed, "a recording starts before the light was confirmed"
-        return world, actions
-
-
-def walk() -> dict[World, list[tuple[Signal, World, tuple[Action, ...]]]]:
-    """Every world that any sequence of signals reaches, and what follows from it."""
-    found: dict[World, list[tuple[Signal, World, tuple[Action, ...]]]] = {}
-    waiting = deque([World()])
-    while waiting:
-        world = waiting.popleft()
-        if world not in found:
-            found[world] = [(signal, *world.after(signal)) for signal in Signal]
-            waiting.extend(after for _signal, after, _actions in found[world])
-    return found
+STOPS = {Action.STOP, Action.STOP_DARK, Action.STOP_LOW_POWER}
+PRESSES = [Signal.DOWN, Signal.SHORT, Signal.DOUBLE, Signal.HOLD]
+ALIVE = [state for state in State if state is not State.OFF]
 
 
 def reachable_from(state: State) -> set[State]:
@@ -63,41 +31,17 @@ def reachable_from(state: State) -> set[State]:
     return found
 
 
-def test_every_state_is_reached_and_with_it_every_entry() -> None:
-    reached = {world.state for world in walk()}
-    assert reached == set(State)
-    assert {state for state, _signal in TABLE} == reached - {State.OFF}
-
-
-def test_nothing_is_recorded_before_the_light_is_on_and_confirmed() -> None:
-    walked = walk()  # the assertions are in `World.after`, at every START
-    starts = [
-        (world, after)
-        for world, steps in walked.items()
-        for _signal, after, actions in steps
-        if Action.START in actions
-    ]
-    assert starts
-    assert {world.state for world, _after in starts} == {State.ANNOUNCING}
-    assert {after.state for _world, after in starts} == {State.RECORDING}
-
-
-def test_the_light_is_on_exactly_while_something_is_announced_or_recorded() -> None:
-    on = {State.ANNOUNCING, State.RECORDING, State.CLOSING}
-    for world in walk():
-        if world.state is not State.OFF:  # the appliance itself puts the light out when it ends
-            assert world.light == (world.state in on), world
-
-
-@pytest.mark.parametrize("state", [state for state in State if state is not State.OFF])
-def test_every_state_has_a_way_out(state: State) -> None:
-    assert {State.OFF, State.STANDBY, State.RECORDING} <= reachable_from(state)
-    assert step(state, Signal.POWER_OFF)[0] is State.OFF
-    assert Action.SHUT_DOWN in step(state, Signal.POWER_OFF)[1]
-
-
-def test_off_is_the_end() -> None:
+def test_every_state_is_reached_and_has_a_way_out() -> None:
+    assert reachable_from(State.SELF_TEST) == set(State) - {State.UNENROLLED}
+    for state in set(ALIVE) - {State.UNENROLLED}:
+        assert {State.OFF, State.STANDBY, State.RECORDING} <= reachable_from(state), state
+    assert reachable_from(State.UNENROLLED) == {State.UNENROLLED, State.OFF}
     assert reachable_from(State.OFF) == {State.OFF}
+
+
+@pytest.mark.parametrize("state", ALIVE)
+def test_power_off_ends_every_state_through_the_recorder(state: State) -> None:
+    assert step(state, Signal.POWER_OFF) == (State.OFF, (Action.SHUT_DOWN,))
 
 
 @pytest.mark.parametrize(("state", "signal"), sorted(set(product(State, Signal)) - TABLE.keys(), key=str))
@@ -105,18 +49,121 @@ def test_an_unlisted_signal_changes_nothing(state: State, signal: Signal) -> Non
     assert step(state, signal) == (state, ())
 
 
-@pytest.mark.parametrize("state", [State.STANDBY, State.ANNOUNCING, State.CLOSING, State.FAULT])
-def test_a_press_stops_a_recording_in_no_state(state: State) -> None:
-    for signal in (Signal.DOWN, Signal.SHORT, Signal.DOUBLE, Signal.HOLD):
-        assert not {Action.STOP, Action.STOP_DARK, Action.SHUT_DOWN} & set(step(state, signal)[1])
+@pytest.mark.parametrize(("state", "signal"), list(product(ALIVE, PRESSES)))
+def test_no_press_is_lost(state: State, signal: Signal) -> None:
+    """It changes the state, or has an effect that is felt; or it is a press whose gesture is not certain yet."""
+    after, actions = step(state, signal)
+    if signal is Signal.DOWN and Action.SPEND_PRESS not in actions:
+        assert (state, signal) in TABLE
+        for gesture in (Signal.SHORT, Signal.DOUBLE, Signal.HOLD):
+            assert step(state, gesture)[1], "what the press becomes has no effect"
+    else:
+        assert after is not state or actions
 
 
 def test_only_a_hold_stops_a_recording() -> None:
-    stopping = {gesture for gesture in Gesture if Action.STOP in step(State.RECORDING, GESTURES[gesture])[1]}
-    assert stopping == {Gesture.HOLD}
+    for state, signal in product(State, PRESSES):
+        if STOPS & set(step(state, signal)[1]):
+            assert signal is Signal.HOLD
+    assert {Gesture.HOLD} == {
+        gesture for gesture in Gesture if STOPS & set(step(State.RECORDING, GESTURES[gesture])[1])
+    }
     assert set(GESTURES) == set(Gesture)
 
 
-def test_a_recorder_that_fails_ends_in_a_fault_with_the_light_off() -> None:
-    for state in (State.STANDBY, State.ANNOUNCING, State.RECORDING, State.CLOSING):
-        assert step(state, Signal.FAILED) == (State.FAULT, (Action.LIGHT_OFF, Action.TELL_FAULT))
+def test_nothing_remote_starts_a_recording() -> None:
+    """A recording is announced by a press alone; or goes on where one was cut."""
+    announcing = {signal for (_state, signal), (_after, actions) in TABLE.items() if Action.ANNOUNCE in actions}
+    after_a_press = {State.PRESSED_EARLY, State.RESTARTING}
+    assert announcing == {Signal.DOWN, Signal.RESUME} | {
+        signal
+        for (state, signal), (_after, actions) in TABLE.items()
+        if state in after_a_press and Action.ANNOUNCE in actions
+    }
+    for state in after_a_press:
+        assert {signal for (_from, signal), (after, _do) in TABLE.items() if after is state and _from is not state} == {
+            Signal.DOWN
+        }
+
+
+def test_where_pictures_are_kept_the_light_is_never_commanded_dark() -> None:
+    for state in KEEPING:
+        cue = standing_cue(state)
+        assert cue in KEEPING_CUES or cue is Cue.DARK
+        assert all(part.value > 0 for part in CUES[cue].light)
+    assert standing_cue(State.RECORDING, live=True) is Cue.RECORDING_LIVE
+    assert standing_cue(State.STANDBY, buffering=True) is Cue.BUFFERING
+    assert {standing_cue(state) for state in State} == set(Cue) - {Cue.RECORDING_LIVE, Cue.BUFFERING}
+
+
+def test_a_fault_never_hides() -> None:
+    """What ends by a fault ends in the state of that name; only a press or a test that passed leads out of it."""
+    for state in KEEPING:
+        after = step(state, Signal.ENDED_FAULTY)[0]
+        assert after in (State.FAULT, State.ANNOUNCING), state
+    out = {signal for signal in Signal if step(State.FAULT, signal)[0] is not State.FAULT}
+    assert out == {Signal.DOWN, Signal.TESTED, Signal.POWER_OFF}
+
+
+class Life(RuleBasedStateMachine):
+    """A device in which anything happens, with a plain account of what was done beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = State.SELF_TEST
+        self.announced = False
+        self.running = False
+        """The recorder was started and has not reported its end."""
+        self.stopped = False
+        self.pressed_or_cut = False
+
+    @rule(signal=st.sampled_from([signal for signal in Signal if signal not in (Signal.LIT, Signal.STARTED)]))
+    def happens(self, signal: Signal) -> None:
+        if signal in (Signal.ENDED, Signal.ENDED_FAULTY):
+            if not self.running:
+                return  # the recorder reports the end of what was started, and no other
+            self.running = self.stopped = False
+        if signal is Signal.FAILED:
+            self.running = self.stopped = False
+        if signal in (Signal.DOWN, Signal.RESUME):
+            self.pressed_or_cut = True
+        self.take(signal)
+
+    @precondition(lambda self: self.state in (State.ANNOUNCING, State.RECORDING_DARK))
+    @rule()
+    def light_is_confirmed(self) -> None:
+        self.take(Signal.LIT)
+
+    @precondition(lambda self: self.running)
+    @rule()
+    def first_chunk(self) -> None:
+        self.take(Signal.STARTED)
+
+    def take(self, signal: Signal) -> None:
+        before = self.state
+        self.state, actions = step(before, signal)
+        if self.state is State.ANNOUNCING and before is not State.ANNOUNCING:
+            assert Action.ANNOUNCE in actions
+            assert self.pressed_or_cut
+            self.announced = True
+        for action in actions:
+            if action is Action.START:
+                assert self.announced, "records without announcing"
+                assert signal in (Signal.LIT, Signal.DARK_AUDIBLE), "neither light nor sound was confirmed"
+                assert signal is Signal.DARK_AUDIBLE or actions.index(Action.SOUND_START) < actions.index(Action.START)
+                assert not self.running, "two recordings at once"
+                self.running = True
+            if action in STOPS:
+                self.stopped = True
+        if self.state in (State.STANDBY, State.FAULT, State.DOCKED, State.LOW_POWER):
+            self.announced = self.pressed_or_cut = False
+
+    @invariant()
+    def what_runs_is_shown(self) -> None:
+        if self.running and self.state is not State.OFF:
+            assert self.state in KEEPING
+        if self.stopped and self.running and self.state is not State.OFF:
+            assert self.state in (State.CLOSING, State.RESTARTING)
+
+
+TestLife = Life.TestCase
