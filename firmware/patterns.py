@@ -58,8 +58,8 @@ class Pattern:
 
     @property
     def duration_ms(self) -> int:
-        """How long it takes to go through the longest lane once."""
-        return max(lane_ms(lane) for lane in (self.light, self.sound, self.touch))
+        """How long sound and touch take once; the light of a note may outlast them."""
+        return max(lane_ms(self.sound), lane_ms(self.touch))
 
 
 def lane_ms(lane: Lane) -> int:
@@ -132,8 +132,9 @@ def _call(rhythm: Lane, period_ms: int, *pitches_hz: int, light: Lane) -> Patter
     return Pattern(light, _tones(touch, *pitches_hz), touch)
 
 
-def _note(touch: Lane, *pitches_hz: int, heard_at_night: bool = False, blink_ms: int = 0) -> Pattern:
-    light = (Step(DIM, blink_ms),) if blink_ms else ()
+def _note(touch: Lane, *pitches_hz: int, heard_at_night: bool = False, blinks: bool = False) -> Pattern:
+    """Return a passing note. If it blinks, the light is dark after it, so that with the cue's own it flashes slowly."""
+    light = _blink(DIM, 400, 600) if blinks else ()
     return Pattern(light, _tones(touch, *pitches_hz), touch, heard_at_night)
 
 
@@ -172,15 +173,15 @@ NOTES: dict[Note, Pattern] = {
     Note.MARKER: _note(_buzz(250), MIDDLE_HZ),
     Note.PRIVATE_ON: _note(_buzz(150, 150, 600), MIDDLE_HZ, LOW_HZ),
     Note.PRIVATE_OFF: _note(_buzz(600, 150, 150), LOW_HZ, MIDDLE_HZ),
-    Note.COUNT: _note(_buzz(80), MIDDLE_HZ, blink_ms=100),
-    Note.PURPOSE: _note(_buzz(150, 150, 600, 150, 150), MIDDLE_HZ, LOUD_HZ, MIDDLE_HZ, blink_ms=400),
+    Note.COUNT: _note(_buzz(80), MIDDLE_HZ),
+    Note.PURPOSE: _note(_buzz(150, 150, 600, 150, 150), MIDDLE_HZ, LOUD_HZ, MIDDLE_HZ, blinks=True),
     Note.REMINDER: _note(_buzz(250, 600, 250, 600, 250), MIDDLE_HZ),
-    Note.LOW_BATTERY: _note(_buzz(600, 200, 600), MIDDLE_HZ, LOW_HZ, blink_ms=400),
-    Note.LOW_STORAGE: _note(_buzz(600, 200, 600, 200, 600), MIDDLE_HZ, MIDDLE_HZ, LOW_HZ, blink_ms=400),
+    Note.LOW_BATTERY: _note(_buzz(600, 200, 600), MIDDLE_HZ, LOW_HZ, blinks=True),
+    Note.LOW_STORAGE: _note(_buzz(600, 200, 600, 200, 600), MIDDLE_HZ, MIDDLE_HZ, LOW_HZ, blinks=True),
     Note.WARNING: _note(
-        _buzz(100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100), LOUD_HZ, heard_at_night=True, blink_ms=400
+        _buzz(100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100), LOUD_HZ, heard_at_night=True, blinks=True
     ),
-    Note.REFUSED: _note(_buzz(100, 100, 100, 100, 100), LOW_HZ, blink_ms=400),
+    Note.REFUSED: _note(_buzz(100, 100, 100, 100, 100), LOW_HZ, blinks=True),
     Note.LIVE_ON: _note(_buzz(150, 150, 150, 150, 600), MIDDLE_HZ, MIDDLE_HZ, LOUD_HZ, heard_at_night=True),
     Note.LIVE_OFF: _note(_buzz(600, 150, 150, 150, 150), LOUD_HZ, MIDDLE_HZ, MIDDLE_HZ),
 }

@@ -43,13 +43,17 @@ class _Playing:
     def end_ns(self) -> int:
         return self.since_ns + NOTES[self.note].duration_ms * _MS
 
+    @property
+    def light_end_ns(self) -> int:
+        return self.since_ns + lane_ms(NOTES[self.note].light) * _MS
+
 
 class Player:
     """One standing cue, and passing notes over it one after another. Times never go back. Not thread-safe.
 
-    A note takes sound and touch over for its length, and the light as well where the light may go dark. Between two
-    notes a cue that calls (`Cue.DARK`, `Cue.FAULT`) is heard once from its beginning: notes never silence it. When such
-    a cue is shown it is heard first, and the note that it cuts is played again after it.
+    A note takes sound and touch over for its length, and the light for its blink where the light may go dark. Between
+    two notes a cue that calls (`Cue.DARK`, `Cue.FAULT`) is heard once from its beginning: notes never silence it. When
+    such a cue is shown it is heard first, and the note that it cuts is played again after it.
     """
 
     def __init__(self, now_ns: int, *, night: bool = False, floor: float = NIGHT_LEVEL) -> None:
@@ -65,6 +69,7 @@ class Player:
         self._shown_ns = now_ns
         self._calling_ns = now_ns
         self._playing: _Playing | None = None
+        self._blinking: _Playing | None = None
         self._waiting: deque[Note] = deque()
         self._free_ns = now_ns
 
@@ -85,6 +90,7 @@ class Player:
             return
         self._cue = cue
         self._shown_ns = self._calling_ns = now_ns
+        self._blinking = None
         if self._playing is not None and CUES[cue].sound:
             self._waiting.appendleft(self._playing.note)
             self._playing = None
@@ -121,12 +127,16 @@ class Player:
 
     def _advance(self, now_ns: int) -> None:
         """End the note that has passed; begin the next one now, and not when it was due, so that it is played whole."""
+        if self._blinking is not None and now_ns >= self._blinking.light_end_ns:
+            self._blinking = None
         if self._playing is not None and now_ns >= self._playing.end_ns:
             self._calling_ns = self._playing.end_ns
             self._free_ns = self._playing.end_ns + self._between_ns
             self._playing = None
         if self._playing is None and self._waiting and now_ns >= self._free_ns:
             self._playing = _Playing(self._waiting.popleft(), now_ns)
+            if NOTES[self._playing.note].light and self._cue not in NEVER_DARK:
+                self._blinking = self._playing
 
     @property
     def _between_ns(self) -> int:
@@ -137,11 +147,11 @@ class Player:
     def _sources(self) -> tuple[_Source, _Source, _Source]:
         cue = self._pattern(CUES[self._cue])
         light = _Source(cue.light, self._shown_ns, repeats=True)
+        if self._blinking is not None:
+            light = _Source(self._pattern(NOTES[self._blinking.note]).light, self._blinking.since_ns, repeats=False)
         if self._playing is None:
             return light, _Source(cue.sound, self._calling_ns, True), _Source(cue.touch, self._calling_ns, True)
         note, since_ns = self._pattern(NOTES[self._playing.note]), self._playing.since_ns
-        if note.light and self._cue not in NEVER_DARK:
-            light = _Source(note.light, since_ns, repeats=False)
         return light, _Source(note.sound, since_ns, repeats=False), _Source(note.touch, since_ns, repeats=False)
 
     def _pattern(self, pattern: Pattern) -> Pattern:

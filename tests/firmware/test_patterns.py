@@ -214,7 +214,7 @@ def test_counting_is_quicker_than_the_hand() -> None:
 
 def test_sums_of_lanes() -> None:
     pattern = Pattern((Step(1, 200), Step(0, 300)), (Step(LOUD_HZ, 100),))
-    assert (lane_ms(pattern.light), pattern.duration_ms, Pattern().duration_ms) == (500, 500, 0)
+    assert (lane_ms(pattern.light), pattern.duration_ms, Pattern().duration_ms) == (500, 100, 0)
 
 
 # -- the measure itself -----------------------------------------------------------------------------------------------
