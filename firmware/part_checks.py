@@ -83,6 +83,7 @@ class MicrophoneCheck(Harmless):
     limit_s = 15.0
 
     _TONE_HZ = 3000
+    _QUIET_S = 0.3
     _TONE_S = 0.3
     _SETTLE_NS = 50_000_000
     _FIRST_S = 3.0
@@ -119,6 +120,8 @@ class MicrophoneCheck(Harmless):
                 self._microphone.stop()
 
     def _attempt(self, lighted: Lighted, patience: Patience, heard: deque[PcmBlock]) -> tuple[Finding, bool]:
+        quiet_ns = patience.now_ns() + self._SETTLE_NS
+        lighted.stay(self._QUIET_S)
         on_ns = patience.now_ns()
         try:
             self._buzzer.sound(self._TONE_HZ)
@@ -129,8 +132,8 @@ class MicrophoneCheck(Harmless):
         if not lighted.until(lambda: bool(heard) and heard[-1].capture_ns >= off_ns, self._LAST_S):
             return failed(f"the sound stopped coming; {self._microphone.fault() or 'check its connection'}"), False
         blocks = [(block.capture_ns, self._end_ns(block), block) for block in list(heard)]
-        before = self._level([block for _, end, block in blocks if end <= on_ns][-10:])
-        # The tone takes a while to build up, and the stamps may be a little late.
+        before = self._level([block for start, end, block in blocks if start >= quiet_ns and end <= on_ns])
+        # A tone takes a while to build up and to die away, and the stamps may be a little late.
         during = self._level(
             [block for start, end, block in blocks if start >= on_ns + self._SETTLE_NS and end <= off_ns]
         )
