@@ -56,7 +56,7 @@ class Purpose:
 def private_spans(
     events: Sequence[PlacedEvent],
     extents: Sequence[Mapping[bytes, Extent]],
-    ends_ns: Sequence[int],
+    ends_ns: Sequence[Sequence[int]],
     locate: Callable[[int, int], Moment],
 ) -> Iterator[PrivateSpan]:
     """Pair the beginnings and ends of private premises.
@@ -64,7 +64,7 @@ def private_spans(
     Args:
         events: In the order of the chain.
         extents: For each run, when each recording in it began and ended.
-        ends_ns: When each run ended.
+        ends_ns: For each run, when it was interrupted, and when it ended.
         locate: Makes an instant of a run and a monotonic time.
     """
     begun: PlacedEvent | None = None
@@ -87,16 +87,17 @@ def _private(
     begun: PlacedEvent,
     ended: PlacedEvent | None,
     extents: Sequence[Mapping[bytes, Extent]],
-    ends_ns: Sequence[int],
+    ends_ns: Sequence[Sequence[int]],
     locate: Callable[[int, int], Moment],
 ) -> PrivateSpan:
     here = extents[begun.run]
+    run_end_ns = next((end_ns for end_ns in ends_ns[begun.run] if end_ns > begun.time_ns), begun.time_ns)
     recording = begun.recording if begun.recording in here else None
     if recording is None:
         # Said while the light was being confirmed: it is about the recording that followed.
-        later = [(start_ns, key) for key, (start_ns, end_ns) in here.items() if end_ns > begun.time_ns]
-        recording = min(later)[1] if later else None
-    ends = [(max(ends_ns[begun.run], begun.time_ns), "run")]
+        later = [(low_ns, key) for key, (low_ns, high_ns) in here.items() if high_ns > begun.time_ns]
+        recording = min(later)[1] if later and min(later)[0] < run_end_ns else None
+    ends = [(run_end_ns, "run")]
     if recording is not None:
         ends.append((max(here[recording][1], begun.time_ns), "recording"))
     if ended is not None:

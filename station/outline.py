@@ -41,11 +41,6 @@ class ClockPoint(NamedTuple):
         """The lower, the more the wall clock is worth."""
         return self.uncertainty_ms, self.source is ClockSource.NONE
 
-    @property
-    def known(self) -> bool:
-        """Whether the device knew how far off its wall clock may be."""
-        return self.uncertainty_ms != UNKNOWN_UNCERTAINTY_MS and self.source is not ClockSource.NONE
-
 
 _NO_POINT = ClockPoint(0, 0, ClockSource.NONE, UNKNOWN_UNCERTAINTY_MS)
 
@@ -167,7 +162,7 @@ def _watch_clock(piece: Piece, stamp: Stamp) -> None:
         return
     if moved(piece.clock[-1], point):
         piece.clock.append(point)
-    if point.rank < piece.best.rank:
+    if point.rank <= piece.best.rank:  # of equals the later: it may have been set
         piece.best = point
 
 

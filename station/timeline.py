@@ -53,6 +53,8 @@ class _Run:
         self.between: list[Bar] = []
         self.entries: list[tuple[int, Entry]] = []
         """With the time by which they are sorted."""
+        self.breaks: list[int] = []
+        """When it was interrupted."""
         self.linked = True
         """Nothing but an orderly passage since the last media."""
         self._keys: list[int] = []
@@ -131,7 +133,9 @@ class _Builder:
                 self._passages.append(passage)
             self._runs.append(_Run(len(self._runs), story.boot, piece.low_ns))
             return
-        run.linked &= passage.what is None
+        if passage.what is not None:
+            run.linked = False
+            run.breaks.append(run.high_ns)
         if piece.low_ns > run.high_ns:
             near = passage.what is None and piece.low_ns - run.high_ns <= self._bound_ns
             what = What.READY if near else passage.what or What.GAP
@@ -173,13 +177,13 @@ class _Builder:
             )
             self._say(run, Kind.LIGHT, unlit.start_ns, text, story)
         for gap in piece.gaps:
-            text = f"{gap.track} lost for {gap.duration_ns / 1e9:.3f} s, {gap.lost_units} lost ({gap.cause})"
-            self._say(run, Kind.GAP, min(max(gap.start_ns, piece.low_ns), piece.high_ns), text, story)
+            text = f"{gap.track} for {gap.duration_ns / 1e9:.3f} s, {gap.lost_units} lost ({gap.cause})"
+            self._say(run, Kind.LOST, min(max(gap.start_ns, piece.low_ns), piece.high_ns), text, story)
         run.low_ns, run.high_ns = min(run.low_ns, piece.low_ns), max(run.high_ns, piece.high_ns)
 
     def _watch(self, run: _Run, point: ClockPoint, story: Story) -> None:
         if not run.clock:
-            self._say(run, Kind.BOOT, run.low_ns, f"{run.boot.hex()}, wall clock by {clock_text(point)}", story)
+            self._say(run, Kind.BOOT, run.low_ns, f"boot id {run.boot.hex()}, wall clock by {clock_text(point)}", story)
             run.clock.append(point)
             return
         last = run.clock[-1]
@@ -214,7 +218,7 @@ class _Builder:
             lines.append(_after(stories[-1], self._runs[-1]))
         extents = [run.extents() for run in self._runs]
         recordings = [(key, extent, run) for run, found in enumerate(extents) for key, extent in found.items()]
-        ends_ns = [run.high_ns for run in self._runs]
+        ends_ns = [[*run.breaks, run.high_ns] for run in self._runs]
         return Timeline(
             bound_ns=self._bound_ns,
             boots=tuple(run.boot for run in self._runs),

@@ -92,7 +92,7 @@ class Kind(Enum):
     CLOCK = "clock"
     ENDED = "ended"
     """A recording was closed."""
-    GAP = "gap"
+    LOST = "lost"
     """Media that the device itself says was lost."""
     LIGHT = "light"
     """The recording light did not cover footage."""

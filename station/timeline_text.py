@@ -36,8 +36,11 @@ def duration(time_ns: int | None) -> str:
 
 def shown(text: str) -> str:
     """Return text with whatever is not printable escaped, cut where it is very long: it comes from the evidence."""
-    safe = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:_MAX_DETAIL])
-    return safe + ("..." if len(text) > _MAX_DETAIL else "")
+    return _printable(text[:_MAX_DETAIL]) + ("..." if len(text) > _MAX_DETAIL else "")
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def event_text(event: Event) -> str:
@@ -53,7 +56,7 @@ def _value(value: Detail) -> str:
 
 def _line(at: Moment | None, how_long: str, what: str, detail: str, verified: bool) -> str:
     time = utc(at.utc_ns) if at else "?"
-    text = detail if verified else _NOT_VERIFIED + detail
+    text = _printable(detail if verified else _NOT_VERIFIED + detail)
     return f"{time:<{_TIME}}  {how_long:>{_DURATION}}  {what:<{_WHAT}}  {text}".rstrip()
 
 
@@ -95,7 +98,7 @@ def _totals(timeline: Timeline) -> Iterator[str]:
     because = f"  ({', '.join(told)})" if told else ""
     yield f"  {What.UNKNOWN.value:<{_WHAT}} {duration(sum(parts.values()) + rest):>{_DURATION}}{because}"
     if timeline.unmeasured:
-        yield f"  and {timeline.unmeasured} spans of unknown length, or without an end"
+        yield f"  and {timeline.unmeasured} of unknown length, or without an end"
 
 
 def _opened(timeline: Timeline) -> Iterator[str]:
