@@ -96,7 +96,7 @@ def _companion(board: Board) -> Iterator[Wire]:
         ("battery", "gauge"),
     ):
         if getattr(board, part).driver == "companion":
-            yield Wire(part, signal, None, None, "both", "on the companion controller, not on this header")
+            yield Wire(part, signal, None, None, "both", "on the companion controller")
 
 
 def _gpio_parts(board: Board) -> Iterator[Wire]:
