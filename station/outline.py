@@ -100,8 +100,9 @@ class Piece:
     unlit: list[Unlit] = field(default_factory=list)
     clock: list[ClockPoint] = field(default_factory=list)
     """The first, and each that follows a step of the clock or a change of its source."""
-    best: ClockPoint = _NO_POINT
-    """The one whose wall clock is worth most."""
+    first_best: ClockPoint = _NO_POINT
+    last_best: ClockPoint = _NO_POINT
+    """Where the wall clock is worth most: of equals the first, and the last."""
     gaps: list[Gap] = field(default_factory=list)
 
     @property
@@ -158,12 +159,14 @@ def outline(chunks: Sequence[CheckedChunk], bound_ns: int) -> Outline:
 def _watch_clock(piece: Piece, stamp: Stamp) -> None:
     point = ClockPoint(stamp.monotonic_ns, stamp.utc_ns, stamp.clock_source, stamp.clock_uncertainty_ms)
     if not piece.clock:
-        piece.clock, piece.best = [point], point
+        piece.clock, piece.first_best, piece.last_best = [point], point, point
         return
     if moved(piece.clock[-1], point):
         piece.clock.append(point)
-    if point.rank <= piece.best.rank:  # of equals the later: it may have been set
-        piece.best = point
+    if point.rank < piece.first_best.rank:
+        piece.first_best = point
+    if point.rank <= piece.last_best.rank:
+        piece.last_best = point
 
 
 def moved(before: ClockPoint, after: ClockPoint) -> bool:

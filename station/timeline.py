@@ -46,7 +46,8 @@ class _Run:
         self.boot = boot
         self.low_ns = self.high_ns = low_ns
         self.clock: list[ClockPoint] = []
-        self.bests: list[ClockPoint] = []
+        self.first_bests: list[ClockPoint] = []
+        self.last_bests: list[ClockPoint] = []
         self.media: list[Bar] = []
         self.holes: list[Bar] = []
         self.alive: list[Bar] = []
@@ -169,7 +170,8 @@ class _Builder:
         run.alive += [Bar(start, end, What.READY, "", numbers, verified=verified) for start, end in piece.alive]
         for point in piece.clock:
             self._watch(run, point, story)
-        run.bests.append(piece.best)
+        run.first_bests.append(piece.first_best)
+        run.last_bests.append(piece.last_best)
         for unlit in piece.unlit:
             text = (
                 f"commanded {unlit.commanded.name.lower()}, sensed {unlit.sensed.name.lower()} "
@@ -267,8 +269,9 @@ class _Builder:
     def _between(self, before: _Run, after: _Run, passage: _Passage) -> Span:
         """Return what lies between two runs, whose monotonic clocks have nothing to do with one another."""
         start, end = before.moment(before.high_ns), after.moment(after.low_ns)
-        old = min(reversed(before.bests), key=lambda point: point.rank)
-        new = min(after.bests, key=lambda point: point.rank)
+        # The best that either run knew; of equals the one that is nearest.
+        old = min(reversed(before.last_bests), key=lambda point: point.rank)
+        new = min(after.first_bests, key=lambda point: point.rank)
         duration_ns = (after.low_ns + new.offset_ns) - (before.high_ns + old.offset_ns)
         by = f"by the wall clock, {clock_text(old)} before and {clock_text(new)} after"
         if before.boot == after.boot:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from station.event_digest import PlacedEvent, Purpose, private_spans, purposes
@@ -117,6 +117,8 @@ def live(script: list[tuple[object, ...]]) -> Life:
 
 @quick
 @given(st.lists(steps, max_size=12))
+@example([("go_dark", "power-off", 7, True), ("step_clock", 1)])
+@example([("step_clock", 9), ("go_dark", None, 5, True), ("lose", 3), ("beat", 31)])
 def test_any_life_has_the_right_totals(script: list[tuple[object, ...]]) -> None:
     life = live(script)
     timeline = build(life.stories)
