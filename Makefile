@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run simulate test lint typecheck rooms unit bench rig vectors clean
+.PHONY: help setup run simulate test lint typecheck rooms unit bench rig vectors docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -46,6 +46,9 @@ rig: $(STAMP) ## picamera2 and PyAudio for real, in a Debian trixie root (built 
 
 vectors: $(STAMP) ## make the test vectors anew
 	@$(PY) -m tests.vectors.make
+
+docs: $(STAMP) ## make the pictures and the officer's cards anew
+	@$(PY) -m tools.docs
 
 clean: ## remove what was built (not the virtual environment or the rig)
 	@rm -rf build .coverage* .hypothesis .mypy_cache .ruff_cache

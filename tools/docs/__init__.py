@@ -1,0 +1,1 @@
+"""Pictures and pages of the documentation that follow from the code: `make docs`."""
