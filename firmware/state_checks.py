@@ -80,9 +80,9 @@ class ClockCheck(Harmless):
     def run(self, _patience: Patience) -> Finding:
         """Read it."""
         reading = self._clock.read()
-        now = _utc(reading.utc_ns)
+        now = utc_text(reading.utc_ns)
         if reading.utc_ns < self._earliest_utc_ns:
-            return failed(f"it says {now}, and it was {_utc(self._earliest_utc_ns)} before; set the clock")
+            return failed(f"it says {now}, and it was {utc_text(self._earliest_utc_ns)} before; set the clock")
         if reading.utc_ns > self._latest_utc_ns:
             return failed(f"it says {now}, which is too far ahead; set the clock")
         if not reading.synchronised:
@@ -141,8 +141,8 @@ def _write(path: Path, data: bytes) -> None:
         os.close(fd)
 
 
-def _utc(utc_ns: int) -> str:
-    """A wall-clock time in words; a clock that went astray may say what no calendar has."""
+def utc_text(utc_ns: int) -> str:
+    """Return a wall-clock time in words; a clock that went astray may say what no calendar has."""
     try:
         time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=utc_ns // 1000)
     except OverflowError:
