@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
 
 from drivers.accelerometer.protocol import Acceleration, Accelerometer
 from drivers.button.protocol import Button
@@ -13,6 +12,7 @@ from drivers.clock.protocol import Clock
 from drivers.dock.protocol import Dock
 from drivers.gnss.protocol import Fix, Gnss
 from drivers.haptics.protocol import Haptics
+from drivers.rtc.protocol import Rtc
 from firmware.part_checks import Harmless
 from firmware.patience import Patience
 from firmware.selftest import Finding, absent, failed, passed
@@ -185,21 +185,24 @@ class RtcCheck(Harmless):
 
     _NEAR_S = 5
 
-    def __init__(self, read: Callable[[], int | None], clock: Clock) -> None:
-        """`read` returns the time it keeps (ns since 1970), or None where the board has none."""
-        self._read = read
+    def __init__(self, rtc: Rtc, clock: Clock) -> None:
+        self._rtc = rtc
         self._clock = clock
 
     def run(self, _patience: Patience) -> Finding:
         """Read both."""
-        kept_ns = self._read()
-        if kept_ns is None:
+        if not self._rtc.present:
             return absent("the board has no real-time clock")
-        text = utc_text(kept_ns)
-        if not EARLIEST_UTC_NS <= kept_ns <= LATEST_UTC_NS:
+        kept = self._rtc.read()
+        if kept is None:
+            return failed("it says nothing; check its connection")
+        text = utc_text(kept.utc_ns)
+        if kept.battery_low:
+            return failed(f"it says {text}, and that its backup battery is empty; replace the battery")
+        if not EARLIEST_UTC_NS <= kept.utc_ns <= LATEST_UTC_NS:
             return failed(f"it says {text}; set it, and check its battery")
         system = self._clock.read()
-        apart_s = abs(kept_ns - system.utc_ns) // 1_000_000_000
+        apart_s = abs(kept.utc_ns - system.utc_ns) // 1_000_000_000
         if system.synchronised and apart_s > self._NEAR_S:
             return failed(f"it says {text}, {apart_s} s off; set it, and check its battery")
         return passed(text)

@@ -25,6 +25,7 @@ from drivers.gnss.protocol import Gnss
 from drivers.haptics.protocol import Haptics
 from drivers.indicator.protocol import Indicator
 from drivers.microphone.protocol import Microphone
+from drivers.rtc.protocol import Rtc
 from firmware.board_checks import DockCheck, FixCheck, PressCheck, RestCheck, RtcCheck, SoundCheck, VibrationCheck
 from firmware.board_parts import Board
 from firmware.board_wiring import wires
@@ -63,8 +64,7 @@ class BoardParts:
     gnss: Callable[[], Gnss]
     accelerometer: Callable[[], Accelerometer]
     dock: Callable[[], Dock]
-    read_rtc: Callable[[], int | None]
-    """Reads the real-time clock: ns since 1970, or None where the board has none."""
+    rtc: Callable[[], Rtc]
     clock: Clock
 
 
@@ -117,7 +117,9 @@ def check_board(
         dock = bench.make("dock", parts.dock)
         if dock is not None:
             bench.run("dock", DockCheck(dock))
-        bench.run("rtc", RtcCheck(parts.read_rtc, parts.clock))
+        rtc = bench.make("rtc", parts.rtc)
+        if rtc is not None:
+            bench.run("rtc", RtcCheck(rtc, parts.clock))
         bench.run("clock", ClockCheck(parts.clock))
     return bench.sum_up()
 

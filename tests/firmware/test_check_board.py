@@ -27,6 +27,8 @@ from drivers.haptics.disabled import DisabledHaptics
 from drivers.haptics.simulated import SimulatedHaptics
 from drivers.indicator.simulated import SimulatedIndicator
 from drivers.microphone.disabled import DisabledMicrophone
+from drivers.rtc.disabled import DisabledRtc
+from drivers.rtc.protocol import RtcReading
 from firmware.board import find_board
 from firmware.check_board import BoardParts, check_board, places_of
 from tests.firmware.world import SECOND, Part, World, WorldCamera, WorldMicrophone, WorldPower
@@ -71,6 +73,20 @@ class WorldAccelerometer(Part):
         self._world.each_step.append(step)
 
 
+class WorldRtc(Part):
+    """Says what it is told to."""
+
+    def __init__(self, utc_ns: int) -> None:
+        super().__init__()
+        self.utc_ns: int | None = utc_ns
+        self.battery_low: bool | None = False
+
+    def read(self) -> RtcReading | None:
+        if self.refusal:
+            raise DriverError(self.refusal)
+        return None if self.utc_ns is None else RtcReading(0, self.utc_ns, self.battery_low)
+
+
 class Table:
     """A board on the technician's table, with a finger that presses two seconds after it was asked."""
 
@@ -88,7 +104,7 @@ class Table:
         self.accelerometer = WorldAccelerometer(self.world)
         self.dock = SimulatedDock()
         self.clock = SimulatedClock()
-        self.rtc_ns: int | None = self.clock.read().utc_ns + SECOND
+        self.rtc = WorldRtc(self.clock.read().utc_ns + SECOND)
         self.finger = True
         self.parts = BoardParts(
             indicator=lambda: self.light,
@@ -102,7 +118,7 @@ class Table:
             gnss=lambda: self.gnss,
             accelerometer=lambda: self.accelerometer,
             dock=lambda: self.dock,
-            read_rtc=lambda: self.rtc_ns,
+            rtc=lambda: self.rtc,
             clock=self.clock,
         )
 
@@ -168,7 +184,6 @@ def test_where_a_part_is_connected_stands_beside_it(table: Table) -> None:
 
 
 def test_a_board_with_little_on_it_works_too(table: Table) -> None:
-    table.rtc_ns = None
     table.parts = replace(
         table.parts,
         buzzer=DisabledBuzzer,
@@ -178,6 +193,7 @@ def test_a_board_with_little_on_it_works_too(table: Table) -> None:
         gnss=DisabledGnss,
         accelerometer=DisabledAccelerometer,
         dock=DisabledDock,
+        rtc=DisabledRtc,
     )
     status, lines, text = table.check()
     assert status == 0
@@ -197,8 +213,8 @@ def never_let_go(table: Table) -> None:
 
 
 def forget_the_time(table: Table) -> None:
+    table.clock.synchronised = False
     table.clock.set_utc(0)
-    table.rtc_ns = None
 
 
 BROKEN: list[tuple[str, Callable[[Table], object], str]] = [
@@ -218,8 +234,11 @@ BROKEN: list[tuple[str, Callable[[Table], object], str]] = [
     ("accelerometer", lambda table: setattr(table.accelerometer, "pull_g", 1.5), "1.50 g; let the device lie still"),
     ("accelerometer", lambda table: setattr(table.accelerometer, "pull_g", 0.0), "0.00 g; let the device lie still"),
     ("accelerometer", lambda table: setattr(table.accelerometer, "silent", True), "0 samples within 3 s"),
-    ("rtc", lambda table: setattr(table, "rtc_ns", 0), "it says 1970-01-01 00:00:00 UTC; set it"),
-    ("rtc", lambda table: setattr(table, "rtc_ns", table.clock.read().utc_ns - 60 * SECOND), "60 s off; set it"),
+    ("rtc", lambda table: setattr(table.rtc, "utc_ns", 0), "it says 1970-01-01 00:00:00 UTC; set it"),
+    ("rtc", lambda table: setattr(table.rtc, "utc_ns", table.clock.read().utc_ns - 60 * SECOND), "60 s off; set it"),
+    ("rtc", lambda table: setattr(table.rtc, "battery_low", True), "replace the battery"),
+    ("rtc", lambda table: setattr(table.rtc, "utc_ns", None), "it says nothing"),
+    ("rtc", lambda table: setattr(table.rtc, "refusal", "rtc: no answer"), "rtc: no answer"),
     ("clock", forget_the_time, "set the clock"),
 ]
 
@@ -254,7 +273,7 @@ def test_what_cannot_be_made_is_a_line_too(table: Table) -> None:
     def unmade() -> Any:
         raise DriverError("i2c: no answer at 0x18\n(errno 121)")
 
-    for name in ("accelerometer", "indicator", "button", "buzzer", "camera_power", "microphone"):
+    for name in ("accelerometer", "indicator", "button", "buzzer", "camera_power", "microphone", "rtc"):
         fresh = Table()
         change: dict[str, Any] = {name: unmade}
         fresh.parts = replace(fresh.parts, **change)

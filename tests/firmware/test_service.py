@@ -185,6 +185,14 @@ def test_the_unit_is_hardened_and_still_reaches_its_devices(unit: configparser.C
     } <= allowed  # fmt: skip
 
 
+def test_the_clock_chip_is_open_to_the_units_group(unit: configparser.ConfigParser) -> None:
+    rules = (UNIT.parents[1] / "udev" / "90-getuige.rules").read_text("utf-8").splitlines()
+    (rule,) = [line for line in rules if line and not line.startswith("#")]
+    assert rule.split(", ") == [
+        'SUBSYSTEM=="rtc"', 'KERNEL=="rtc[0-9]*"', f'GROUP="{unit["Service"]["Group"]}"', 'MODE="0440"',
+    ]  # fmt: skip
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not on this machine")
 def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     # The command and the user are a device's: systemd looks whether the program is there.
