@@ -11,12 +11,12 @@ WINDOW = 8
 class EdgeLog:
     """Edges in order, numbered from 1 without a gap; each is the opposite of the one before.
 
-    When it is full, the shortest contact or gap that was not sent yet is taken out as a pair: a chatter goes first, a press
-    last. `dropped` counts what was taken out.
+    When it is full, the shortest contact or gap that was not sent yet is taken out as a pair: a chatter goes first, a
+    press last. `dropped` counts what was taken out.
     """
 
     def __init__(self) -> None:
-        self._edges: "list[tuple[bool, int]]" = []
+        self._edges: list[tuple[bool, int]] = []
         self._sent = 0
         self.acked = 0
         self.dropped = 0
@@ -37,7 +37,7 @@ class EdgeLog:
             self._thin()
         return True
 
-    def pending(self) -> "list[tuple[int, bool, int]]":
+    def pending(self) -> list[tuple[int, bool, int]]:
         """Return the edges to be sent (number, pressed, time), oldest first; from now on they stay as they are."""
         self._sent = max(self._sent, min(WINDOW, len(self._edges)))
         first = self.acked + 1

@@ -26,8 +26,8 @@ FULL = 1_000
 class Interlock:
     """Decides over light and camera power.
 
-    Commands return a word why they are refused, or an empty one. `step` is called in every round of the loop, before the
-    pins are set as `camera` and `output` say.
+    Commands return a word why they are refused, or an empty one. `step` is called in every round of the loop, before
+    the pins are set as `camera` and `output` say.
     """
 
     def __init__(self, now: int, floor: int = 1, audible_possible: bool = True) -> None:
@@ -40,7 +40,7 @@ class Interlock:
         self._floor = floor
         self._audible_possible = audible_possible
         self._audible_allowed = False
-        self._audible_at: "int | None" = None
+        self._audible_at: int | None = None
         self._beat_at = now
         self._safe_since = now
         self._stepped_at = now

@@ -1,7 +1,7 @@
 """Tells from the lamp's current whether it shines. No I/O.
 
-Runs in MicroPython on the controller, and in CPython in the tests. A lamp that draws too much is as dark as one that draws nothing: it
-is shorted.
+Runs in MicroPython on the controller, and in CPython in the tests. A lamp that draws too much is as dark as one that
+draws nothing: it is shorted.
 """
 
 SETTLE_MS = 60
@@ -20,7 +20,7 @@ class Lamp:
         self._full = full
         self._level = 0
         self._before = 0
-        self._changed_at: "int | None" = None
+        self._changed_at: int | None = None
         self.verdict = "off"
         """off, wait (just switched on), ok, open, short, stuck (draws current though it is off)."""
 

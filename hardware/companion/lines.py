@@ -20,8 +20,8 @@ class LineError(ValueError):
 def crc16(data: bytes) -> int:
     """Return the CRC-16/CCITT-FALSE of `data`.
 
-    Polynomial 0x1021, initial value 0xFFFF, not reflected, no final XOR; ``123456789`` gives 0x29B1. Four bits at a time:
-    a table of 16 entries is quick enough, and small.
+    Polynomial 0x1021, initial value 0xFFFF, not reflected, no final XOR; ``123456789`` gives 0x29B1. Four bits at a
+    time: a table of 16 entries is quick enough, and small.
     """
     crc = 0xFFFF
     for byte in data:
@@ -82,7 +82,7 @@ class LineReader:
         self._skipping = False
         self.overlong = 0
 
-    def feed(self, data: bytes) -> "list[bytes]":
+    def feed(self, data: bytes) -> list[bytes]:
         """Take bytes; return the lines that are complete now, without their ends (LF, CR or both). No empty lines."""
         lines = []
         for byte in data:

@@ -1,4 +1,4 @@
-"""The companion controller's program. MicroPython on an RP2040 starts it; the hardware watchdog ends it when it hangs."""
+"""The companion controller's program. MicroPython on an RP2040 starts it; the watchdog ends it when it hangs."""
 
 import os
 import time

@@ -34,7 +34,7 @@ class Contact:
 
     def __init__(self, number: int, clock) -> None:
         self._clock = clock
-        self._caught = deque((), _EDGES)
+        self._caught = deque((), _EDGES)  # noqa: RUF037 - MicroPython wants both
         self._pin = Pin(number, Pin.IN, Pin.PULL_UP)
         self._pin.irq(self._catch, Pin.IRQ_FALLING | Pin.IRQ_RISING)
 

@@ -1,7 +1,7 @@
 """Takes commands from unsealed lines and answers them. No I/O.
 
-A sequence number is executed once. The last command again, whose answer was lost, gets the same answer and is not executed; any other
-number than the next one is refused, so that nothing is replayed and nothing left out.
+A sequence number is executed once. The last command again, whose answer was lost, gets the same answer and is not
+executed; any other number than the next one is refused, so that nothing is replayed and nothing left out.
 """
 
 from lines import LineError, number
