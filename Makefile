@@ -48,6 +48,7 @@ vectors: $(STAMP) ## make the test vectors anew
 	@$(PY) -m tests.vectors.make
 
 docs: $(STAMP) ## make the pictures and the officer's cards anew
+	@command -v dot >/dev/null || { echo "make docs: the drawing of the states needs graphviz (apt install graphviz)"; exit 1; }
 	@$(PY) -m tools.docs
 
 clean: ## remove what was built (not the virtual environment or the rig)

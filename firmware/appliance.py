@@ -261,6 +261,9 @@ class Appliance:
             self._signal(Signal.STARTED)
         elif report.news is News.ENDED:
             well = report.text in _ENDED_WELL
+            if self._private:
+                self._private = False
+                self._recorder.note("private", on=False)
             if not well and not self._fault:
                 self._fault = f"recording ended: {report.text}"
             self._signal(Signal.ENDED if well else Signal.ENDED_FAULTY)
@@ -383,7 +386,6 @@ class Appliance:
                 self._shut_down()
 
     def _start(self) -> None:
-        self._private = False
         if self._cut_recording is not None:
             self._recorder.note("resumed", recording=self._cut_recording.hex())
             self._cut_recording = None

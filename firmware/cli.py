@@ -1,4 +1,4 @@
-"""The device's command line: ``python -m firmware enrol | run | simulate``."""
+"""The device's command line: ``python -m firmware enrol | policy | run | simulate | check-board``."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capture.errors import CaptureError
+from drivers.clock.system import SystemClock
 from drivers.errors import DriverError
 from firmware.appliance import Snapshot
+from firmware.check_board import BoardParts, check_board, places_of
+from firmware.enrolling import enrol, offer_policy
 from firmware.errors import FirmwareError
 from firmware.parts import Parts
-from firmware.settings import load_settings
+from firmware.service import Service
+from firmware.settings import Settings, load_settings
 from firmware.signals import hold_back, power_off_on_signal
 from firmware.wiring import Device
 from storage.errors import StorageError
-from storage.keyfiles import device_id
-from storage.keyring_file import enrol_device
-from storage.signer import signer_from_uri
 
 _OK, _FAULT, _UNUSABLE = 0, 1, 2
 _log = logging.getLogger("getuige")
@@ -30,15 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
     try:
+        settings = load_settings(options.settings)
         match options.command:
             case "enrol":
-                return _enrol(options.settings)
+                return _enrol(settings, options.unit, options.policy)
+            case "policy":
+                sys.stdout.write(offer_policy(settings.store.state, options.file, SystemClock().read()) + "\n")
+                return _OK
+            case "check-board":
+                return _check_board(settings)
             case "run":
-                return _run(options.settings)
+                return _run(settings)
             case _:
                 from firmware.simulate import simulate
 
-                return simulate(load_settings(options.settings))
+                return simulate(settings)
     except (FirmwareError, StorageError, DriverError, CaptureError) as error:
         sys.stderr.write(f"firmware: {error}\n")
         return _UNUSABLE
@@ -49,29 +56,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="firmware", description="Getuige, the recorder of a bodycam.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (
-        ("enrol", "Give the device its identity and signing keys; writes device.pub. Once in a device's life."),
-        ("run", "Be the device: wait for the button, record, until told to end (SIGTERM)."),
-        ("simulate", "Be the device in a terminal: keys are the button, the screen shows light and state."),
-    ):
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--settings", type=Path, required=True, help="the settings file (TOML)")
+        return command
+
+    enrolment = add("enrol", "Give the device its identity, its unit and its policy. Once in a device's life.")
+    enrolment.add_argument("--unit", type=Path, required=True, help="the unit's public key")
+    enrolment.add_argument("--policy", type=Path, required=True, help="the unit's signed policy (TOML)")
+    policy = add("policy", "Offer the device a newer policy of its unit; it says why it refuses one.")
+    policy.add_argument("file", type=Path, help="the signed policy (TOML)")
+    add("check-board", "Light, sound and read every part of the board in turn, for a technician.")
+    add("run", "Be the device: wait for the button, record, until told to end (SIGTERM).")
+    add("simulate", "Be the device in a terminal: keys are the button, the screen shows light and state.")
     return parser
 
 
-def _enrol(path: Path) -> int:
-    settings = load_settings(path)
-    identity = enrol_device(settings.store.state, signer_from_uri("memory:"))
-    sys.stdout.write(
-        f"Device {device_id(identity).hex()} enrolled; its public key: {settings.store.state}/device.pub\n"
-    )
+def _enrol(settings: Settings, unit: Path, policy: Path) -> int:
+    device = enrol(settings.store.state, unit, policy, SystemClock().read())
+    sys.stdout.write(f"Device {device.hex()} enrolled; its public key: {settings.store.state}/device.pub\n")
     return _OK
 
 
-def _run(path: Path) -> int:
-    settings = load_settings(path)
+def _check_board(settings: Settings) -> int:
+    with Parts(settings.board) as parts:
+        made = BoardParts(
+            indicator=parts.indicator,
+            button=parts.button,
+            buzzer=parts.buzzer,
+            haptics=parts.haptics,
+            microphone=parts.microphone,
+            camera=parts.camera,
+            camera_power=parts.camera_power,
+            battery=parts.battery,
+            gnss=parts.gnss,
+            accelerometer=parts.accelerometer,
+            dock=parts.dock,
+            rtc=parts.rtc,
+            clock=SystemClock(),
+        )
+        return check_board(made, sys.stdout, places=places_of(settings.board))
+
+
+def _run(settings: Settings) -> int:
     hold_back()
-    with Device(settings, Parts(settings.hardware), _tell) as device:
+    with (
+        Service.from_environment() as service,
+        Device(settings, Parts(settings.board), lambda snapshot: _tell(service, snapshot), service) as device,
+    ):
         power_off_on_signal(device.inputs)
         fault = device.run()
     if fault:
@@ -79,5 +112,7 @@ def _run(path: Path) -> int:
     return _FAULT if fault else _OK
 
 
-def _tell(snapshot: Snapshot) -> None:
-    _log.info("%s%s", snapshot.state.value, f" ({snapshot.fault})" if snapshot.fault else "")
+def _tell(service: Service, snapshot: Snapshot) -> None:
+    text = f"{snapshot.state.value}{f' ({snapshot.fault})' if snapshot.fault else ''}"
+    service.status(text)
+    _log.info("%s", text)

@@ -9,3 +9,7 @@ class FirmwareError(Exception):
 
 class SettingsError(FirmwareError):
     """The settings file cannot be read, or says something that cannot be done."""
+
+
+class EnrolError(FirmwareError):
+    """The device cannot be enrolled."""

@@ -147,8 +147,12 @@ class Recorder:
         *,
         monotonic_ns: Callable[[], int],
         times: RecorderTimes = RecorderTimes(),
+        on_sound: Callable[[bool], None] | None = None,
     ) -> None:
+        """`on_sound` is told when the microphone goes silent while recording (False), and when it is back."""
         self._store = store
+        self._on_sound = on_sound
+        self._sound = True
         self._stamper = stamper
         self._make_capture = make_capture
         self._profile = profile
@@ -322,6 +326,10 @@ class Recorder:
         return chunk.key and length_ns + self._times.key_interval_ns > self._times.segment_ns
 
     def _seal(self, chunk: CmafChunk) -> None:
+        if chunk.audio_live is not self._sound:
+            self._sound = chunk.audio_live
+            if self._on_sound is not None:
+                self._on_sound(self._sound)
         flags = (Flags.KEY if chunk.key else Flags(0)) | (Flags.SOUND if chunk.audio_live else Flags(0))
         stamp = self._stamper.over(chunk.start_ns, chunk.duration_ns)
         self._require_segment().media(stamp, chunk.data, flags, _gaps(chunk.gaps))

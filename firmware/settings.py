@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from firmware.board import Board, find_board, load_board
 from firmware.errors import SettingsError
-from storage.envelope import Cipher
 
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """Where evidence and keys are kept, and whom it is sealed to. Paths are relative to the settings file."""
+    """Where evidence, keys and policy are kept. Paths are relative to the settings file."""
 
     flash: Path
     state: Path
-    recipients: tuple[Path, ...]
-    cipher: Cipher = Cipher.CHACHA20_POLY1305
     reserve_mib: int = 64
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingOptions:
-    """How to record."""
+    """How evidence is cut."""
 
-    profile: str = "1080p30"
     segment_s: int = 60
     heartbeat_s: int = 10
 
 
 @dataclass(frozen=True, slots=True)
 class HardwareOptions:
-    """Which driver for which part, and where it is connected (BCM pin numbers)."""
+    """Which board this is: the name of one of the project's own, or the path of a profile."""
 
-    camera: str = "picamera2"
-    camera_device: str = "/dev/video0"
-    microphone: str = "pyaudio"
-    indicator: str = "gpio"
-    button: str = "gpio"
-    pin_factory: str = "lgpio"
-    light_pin: int = 17
-    sense_pin: int | None = None
-    button_pin: int = 27
+    board: str = "zero2w"
+    self_test: bool = True
+    """Whether parts are tested at start-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +42,9 @@ class Settings:
     """The whole file."""
 
     store: StoreOptions
-    recording: RecordingOptions = field(default_factory=RecordingOptions)
-    hardware: HardwareOptions = field(default_factory=HardwareOptions)
+    recording: RecordingOptions
+    board: Board
+    self_test: bool
 
 
 _T = TypeVar("_T")
@@ -61,11 +53,9 @@ _ANY = (0, 2**31 - 1)
 _RANGES = {"segment_s": (1, 60), "heartbeat_s": (1, 3600)}
 _CALLED = {
     "Path": "a text that names a path",
-    "tuple[Path, ...]": "a list of texts that name paths",
-    "Cipher": "a text that names a cipher",
     "str": "a text",
+    "bool": "true or false",
     "int": "a whole number",
-    "int | None": "a whole number",
 }
 
 
@@ -73,7 +63,8 @@ def load_settings(path: Path) -> Settings:
     """Read and check a settings file.
 
     Raises:
-        SettingsError: unreadable, not TOML, an unknown or missing key, or a value of the wrong type.
+        SettingsError: unreadable, not TOML, an unknown or missing key, a value of the wrong type; or so is
+            the board's profile.
     """
     try:
         data = tomllib.loads(path.read_text("utf-8"))
@@ -85,17 +76,23 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"{path}: unknown section {name!r}")
     store = _section(path, data, "store", StoreOptions)
     base = path.resolve().parent
+    hardware = _section(path, data, "hardware", HardwareOptions)
     return Settings(
         StoreOptions(
             flash=base / store.flash,
             state=base / store.state,
-            recipients=tuple(base / item for item in store.recipients),
-            cipher=store.cipher,
             reserve_mib=store.reserve_mib,
         ),
         _section(path, data, "recording", RecordingOptions),
-        _section(path, data, "hardware", HardwareOptions),
+        _board(base, hardware.board),
+        hardware.self_test,
     )
+
+
+def _board(base: Path, named: str) -> Board:
+    if named.endswith(".toml"):
+        return load_board(base / named)
+    return find_board(named)
 
 
 def _section(path: Path, data: dict[str, Any], name: str, kind: type[_T]) -> _T:
@@ -117,16 +114,11 @@ def _convert(where: str, key: str, value: object, kind: str) -> object:
         raise SettingsError(f"{where}: {value!r} holds a zero byte")
     if kind == "Path" and isinstance(value, str):
         return Path(value)
-    if kind == "tuple[Path, ...]" and isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(Path(item) for item in value)
-    if kind == "Cipher" and isinstance(value, str):
-        for cipher in Cipher:
-            if cipher.value == value:
-                return cipher
-        raise SettingsError(f"{where}: {value!r} is none of {', '.join(item.value for item in Cipher)}")
     if kind == "str" and isinstance(value, str):
         return value
-    if kind.startswith("int") and isinstance(value, int) and not isinstance(value, bool):
+    if kind == "bool" and isinstance(value, bool):
+        return value
+    if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
         low, high = _RANGES.get(key, _ANY)
         if not low <= value <= high:
             raise SettingsError(f"{where}: {value} is not from {low} to {high}")

@@ -10,7 +10,7 @@ import queue
 import signal
 import threading
 
-from firmware.appliance import Input, PowerOff
+from firmware.inputs import Input, PowerOff
 
 _ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
 _PUT_S = 10.0

@@ -6,31 +6,43 @@ import queue
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from capture.capture import Capture
 from capture.profiles import Profile, profile_named
-from drivers.button.protocol import Button
-from drivers.camera.protocol import Camera
+from drivers.accelerometer.falls import FallDetector
+from drivers.accelerometer.protocol import Acceleration
 from drivers.clock.protocol import Clock
-from drivers.clock.system import SystemClock
-from drivers.indicator.protocol import Indicator
-from drivers.microphone.protocol import Microphone
-from firmware.appliance import Appliance, Input, Snapshot
-from firmware.gesture import GestureReader
+from drivers.errors import DriverError
+from firmware.appliance import Appliance, Records, Snapshot
+from firmware.checks import make_checks
+from firmware.errors import FirmwareError
+from firmware.gesture import GestureReader, GestureTimes
+from firmware.hardware import Hardware, make_hardware
+from firmware.health import HealthWatch
+from firmware.inputs import Docked, Fall, Input, Trouble
 from firmware.light_witness import LightWitness
 from firmware.parts import Parts
+from firmware.patterns import NIGHT_LEVEL
+from firmware.policy_keeper import PolicyKeeper
+from firmware.positions import PositionLog
 from firmware.recorder import Recorder, RecorderTimes, Report
+from firmware.rules import Rules, gesture_times
+from firmware.service import Service
 from firmware.settings import Settings
+from firmware.signaller import Signaller
 from firmware.stamps import Stamper
-from storage.keyfiles import load_recipient
+from firmware.tester import SelfTester
+from firmware.unenrolled import NoRecorder
+from storage.keyring_file import is_enrolled
+from storage.policy_fields import Policy
 from storage.seal import SealedChunk
 from storage.store import Store, StoreSettings
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_INPUTS = 4096
 
 
 def boot_id() -> bytes:
@@ -41,98 +53,167 @@ def boot_id() -> bytes:
         return secrets.token_bytes(16)
 
 
-@dataclass(frozen=True, slots=True)
-class Hardware:
-    """The parts of one device."""
-
-    camera: Camera
-    microphone: Microphone
-    indicator: Indicator
-    button: Button
-    clock: Clock
-
-
 class Device:
-    """A device, wired. A context manager: leaving it closes every part."""
+    """A device, wired. A context manager: leaving it closes every part.
 
-    def __init__(self, settings: Settings, parts: Parts, on_change: Callable[[Snapshot], None]) -> None:
-        """Open the store, recover, and make every part.
+    Without an identity, a unit or a policy it is *unenrolled*: light and button work and say so, and nothing records.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        parts: Parts,
+        on_change: Callable[[Snapshot], None],
+        service: Service | None = None,
+        *,
+        clock: Clock | None = None,
+        sync: Callable[[int], None] | None = None,
+    ) -> None:
+        """Read the policy, open the store, recover, and make every part.
+
+        `clock` stands in for the system's, and `sync` for fdatasync(2), where those are simulated.
 
         Raises:
-            SettingsError: a driver is unknown.
-            CaptureError: the profile is unknown.
-            StorageError: not enrolled, no recipient, or the store cannot be used.
+            StorageError: the store cannot be used.
             DriverError: a part is not there.
         """
+        self.inputs: queue.Queue[Input] = queue.Queue(_INPUTS)
+        self.captures: list[Capture] = []
+        self._service = service or Service(None)
         self._stack = ExitStack()
         try:
-            self._wire(settings, parts, on_change)
+            self.hardware: Hardware = make_hardware(parts, self._stack, clock)
+            self._link = parts.link
+            self._wire(settings, on_change, sync)
         except BaseException:
             self._stack.close()
             raise
 
-    def _wire(self, settings: Settings, parts: Parts, on_change: Callable[[Snapshot], None]) -> None:
-        profile = profile_named(settings.recording.profile)
-        options = settings.store
-        recipients = [load_recipient(path) for path in options.recipients]
-        clock = SystemClock()
-        self._stack.enter_context(parts)
-        hardware = Hardware(
-            camera=self._stack.enter_context(parts.camera()),
-            microphone=self._stack.enter_context(parts.microphone()),
-            indicator=self._stack.enter_context(parts.indicator()),
-            button=self._stack.enter_context(parts.button()),
-            clock=clock,
-        )
-        self.hardware = hardware
+    def _wire(
+        self, settings: Settings, on_change: Callable[[Snapshot], None], sync: Callable[[int], None] | None
+    ) -> None:
+        hardware = self.hardware
         witness = LightWitness(hardware.indicator.state())
-        self.inputs: queue.Queue[Input] = queue.Queue(4096)
-        store = Store(
-            options.flash,
-            options.state,
-            StoreSettings(recipients, options.cipher, options.reserve_mib * 1024 * 1024),
-            boot_id(),
-            self._durable,
+        keeper = PolicyKeeper(settings.store.state)
+        kept = keeper.load()
+        self.policy = kept.policy if is_enrolled(settings.store.state) else None
+        self.store: Store | None = None
+        tester: SelfTester | None = None
+        cut: bytes | None = None
+        records: Records = NoRecorder()
+        if self.policy is not None:
+            store = self._stack.enter_context(_open_store(settings, self.policy, self._durable, sync))
+            self.store, cut = store, store.recovery.recording
+            self.recorder = self._make_recorder(settings, self.policy, store, Stamper(hardware.clock, witness))
+            records = self.recorder
+            if settings.self_test:
+                profile = profile_named(self.policy.recording.video_profile)
+                checks = make_checks(hardware, settings, self.policy, store, keeper, profile)
+                tester = SelfTester(checks, lambda name, details: self.recorder.note(name, **details), self._put)
+            self._make_watches(store)
+        else:
+            records.note("unenrolled", why=kept.trouble)
+        floor = self.policy.signals.night_floor_percent / 100 if self.policy else NIGHT_LEVEL
+        self.signaller = Signaller(
+            hardware.indicator,
+            hardware.buzzer,
+            hardware.haptics,
+            hardware.clock.monotonic_ns,
+            on_fault=lambda part, text: self._put(Trouble(part, text)),
+            floor=floor,
         )
-        self.store = self._stack.enter_context(store)
-        self.captures: list[Capture] = []
-        self.recorder = Recorder(
+        self._stack.callback(self.signaller.close)
+        self.appliance = Appliance(
+            records,
+            hardware.indicator,
+            hardware.button,
+            self.signaller,
+            hardware.clock,
+            witness,
+            self.inputs,
+            gestures=GestureReader(gesture_times(self.policy) if self.policy else GestureTimes()),
+            rules=Rules.of(self.policy) if self.policy else Rules(),
+            tester=tester,
+            enrolled=self.policy is not None,
+            cut_recording=cut,
+            on_change=on_change,
+            on_tick=self._tick,
+        )
+
+    def _make_recorder(self, settings: Settings, policy: Policy, store: Store, stamper: Stamper) -> Recorder:
+        profile = profile_named(policy.recording.video_profile)
+        recovery = store.recovery
+        recorder = Recorder(
             store,
-            Stamper(clock, witness),
+            stamper,
             lambda: self._capture(profile),
             profile.name,
             self._report,
-            monotonic_ns=clock.monotonic_ns,
+            monotonic_ns=self.hardware.clock.monotonic_ns,
             times=RecorderTimes(
                 segment_ns=settings.recording.segment_s * 1_000_000_000,
                 heartbeat_ns=settings.recording.heartbeat_s * 1_000_000_000,
             ),
+            on_sound=self._sound if self.hardware.microphone.present else None,
         )
-        self.recorder.note(
+        recorder.note(
             "boot",
-            last_run=store.recovery.how,
-            cut_recording=store.recovery.recording.hex() if store.recovery.recording else None,
-            torn_bytes=store.recovery.torn_bytes,
+            last_run=recovery.how,
+            cut_recording=recovery.recording.hex() if recovery.recording else None,
+            torn_bytes=recovery.torn_bytes,
         )
-        self.appliance = Appliance(
-            self.recorder,
-            hardware.indicator,
-            hardware.button,
-            clock,
-            witness,
-            self.inputs,
-            gestures=GestureReader(),
-            on_change=on_change,
-        )
+        recorder.note("policy", serial=policy.serial, unit=policy.unit, digest=policy.digest.hex())
+        if policy.expired_at(self.hardware.clock.read().utc_ns):
+            recorder.note("policy-expired", serial=policy.serial)
+        return recorder
+
+    def _make_watches(self, store: Store) -> None:
+        hardware, note = self.hardware, self.recorder.note
+        health = HealthWatch(hardware.battery, store.free_percent, hardware.clock, self._put, note)
+        self._stack.callback(health.close)
+        health.begin()
+        positions = PositionLog(lambda: any(self.recorder.progress.recording), note)
+        falls = FallDetector()
+
+        def feel(sample: Acceleration) -> None:
+            if (kind := falls.feel(sample)) is not None:
+                self._put(Fall(kind.kind, kind.peak_mg))
+
+        # An extra that is broken keeps no officer from recording.
+        try:
+            hardware.gnss.start(positions.fix)
+        except DriverError as error:
+            self._put(Trouble("gnss", str(error)))
+        try:
+            hardware.accelerometer.start(feel)
+        except DriverError as error:
+            self._put(Trouble("accelerometer", str(error)))
+        hardware.dock.watch(lambda docked: self._put(Docked(docked)))
+        self._stack.callback(hardware.dock.watch, None)
+        if hardware.dock.docked:
+            self._put(Docked(True))
 
     def run(self) -> str:
         """Run the device until power-off; return the fault that stands then, or an empty text."""
-        return self.appliance.run()
+        self.signaller.begin()
+        self._service.ready()
+        try:
+            return self.appliance.run()
+        finally:
+            self._service.stopping()
 
     @property
     def capture(self) -> Capture | None:
         """The capture under way, or the last one."""
         return self.captures[-1] if self.captures else None
+
+    def _tick(self) -> None:
+        """The main thread lives: whoever would act on its death is told so."""
+        self._service.alive()
+        if self._link is not None:
+            self._link.refresh()
+        if not self.signaller.alive:
+            raise FirmwareError("the signaller ended by itself: the device can tell nobody what it does")
 
     def _capture(self, profile: Profile) -> Capture:
         capture = Capture(profile, self.hardware.camera, self.hardware.microphone)
@@ -145,6 +226,17 @@ class Device:
     def _report(self, report: Report) -> None:
         self.inputs.put(report, timeout=1.0)
 
+    def _sound(self, live: bool) -> None:
+        self._put(Trouble("microphone", "" if live else "it is silent: the recording goes on without sound"))
+
+    def _put(self, item: Input) -> None:
+        """Hand over and return; what does not fit is on record as dropped."""
+        try:
+            self.inputs.put_nowait(item)
+        except queue.Full:
+            if self.store is not None:
+                self.recorder.note("input-dropped", what=type(item).__name__)
+
     def __enter__(self) -> Self:
         return self
 
@@ -152,3 +244,20 @@ class Device:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+
+def _open_store(
+    settings: Settings,
+    policy: Policy,
+    on_durable: Callable[[SealedChunk], None],
+    sync: Callable[[int], None] | None,
+) -> Store:
+    options, evidence = settings.store, policy.evidence
+    return Store(
+        options.flash,
+        options.state,
+        StoreSettings(evidence.recipients, evidence.cipher, options.reserve_mib * 1024 * 1024),
+        boot_id(),
+        on_durable,
+        sync=sync,
+    )

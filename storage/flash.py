@@ -40,8 +40,16 @@ class FlashWriter:
     """Signs and writes chunks to open files, in order, on two threads of its own."""
 
     def __init__(
-        self, pool: BufferPool, on_durable: DurableSink, *, queue_bytes: int = 16 * 1024 * 1024, wait_s: float = 30.0
+        self,
+        pool: BufferPool,
+        on_durable: DurableSink,
+        *,
+        queue_bytes: int = 16 * 1024 * 1024,
+        wait_s: float = 30.0,
+        sync: Callable[[int], None] | None = None,
     ) -> None:
+        """`sync` makes a file's data durable: fdatasync(2) unless a simulated medium stands in."""
+        self._sync = sync
         self._pool = pool
         self._on_durable = on_durable
         self._queue_bytes = queue_bytes
@@ -166,7 +174,7 @@ class FlashWriter:
             for item in batch:
                 write_all(item.fd, item.chunk.buffers)
             for fd in dict.fromkeys(item.fd for item in batch):
-                os.fdatasync(fd)
+                (self._sync or os.fdatasync)(fd)
         except OSError as error:
             return _failure(item.path, error)
         for item in batch:

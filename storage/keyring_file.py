@@ -48,6 +48,11 @@ class KeyringFile:
             raise StoreFailedError(f"cannot write the keyring {self._path}: {error.strerror}") from error
 
 
+def is_enrolled(state: Path) -> bool:
+    """Whether a keyring stands in `state`; whether it is sound shows when it is loaded."""
+    return (state / _NAME).exists()
+
+
 def enrol_device(state: Path, identity: Signer) -> bytes:
     """Make a device's keyring and `device.pub` in `state`; return the raw identity key.
 

@@ -78,7 +78,7 @@ class SignalRules:
     ] = ("nl", "en")
     night_allowed: Annotated[bool, Key(YesNo(), "the wearer may dim the light at night")] = True
     night_floor_percent: Annotated[
-        int, Key(Whole(10, 100, "percent of full brightness"), "the recording light is never dimmer, at night either")
+        int, Key(Whole(20, 100, "percent of full brightness"), "the recording light is never dimmer, at night either")
     ] = 25
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -59,9 +59,18 @@ class Store:
     """The evidence on one device's flash. One recorder at a time; a context manager."""
 
     def __init__(
-        self, root: Path, state: Path, settings: StoreSettings, boot: bytes, on_durable: DurableSink = _ignore
+        self,
+        root: Path,
+        state: Path,
+        settings: StoreSettings,
+        boot: bytes,
+        on_durable: DurableSink = _ignore,
+        *,
+        sync: Callable[[int], None] | None = None,
     ) -> None:
         """Open the store in `root` with the keyring in `state`, and recover from how the last run ended.
+
+        `sync` stands in for fdatasync(2) where the medium is simulated.
 
         Raises:
             EnrolmentError: the device is not enrolled.
@@ -85,7 +94,9 @@ class Store:
             os.close(self._lock)
             raise
         self.pool = BufferPool()
-        self._flash = FlashWriter(self.pool, on_durable, queue_bytes=settings.queue_bytes, wait_s=settings.wait_s)
+        self._flash = FlashWriter(
+            self.pool, on_durable, queue_bytes=settings.queue_bytes, wait_s=settings.wait_s, sync=sync
+        )
         self._open: Segment | None = None
 
     @property
@@ -104,6 +115,12 @@ class Store:
         return self._previous
 
     @property
+    def open_segment(self) -> int | None:
+        """The number of the segment that is open, or None."""
+        segment = self._open
+        return segment.number if segment is not None else None
+
+    @property
     def queued_bytes(self) -> int:
         """How many sealed bytes wait to become durable."""
         return self._flash.queued_bytes
@@ -119,6 +136,19 @@ class Store:
         except OSError as error:
             raise StoreFailedError(f"{self._root}: the medium does not answer ({error.strerror})") from error
         return max(0, status.f_bavail * status.f_frsize - self._settings.reserve_bytes)
+
+    def free_percent(self) -> float:
+        """Return how much of the medium media may still take, in percent of the medium without the reserve.
+
+        Raises:
+            StoreFailedError: the medium does not answer.
+        """
+        free_bytes = self.free_bytes()
+        try:
+            status = os.statvfs(self._root)
+        except OSError as error:
+            raise StoreFailedError(f"{self._root}: the medium does not answer ({error.strerror})") from error
+        return 100 * free_bytes / max(1, status.f_blocks * status.f_frsize - self._settings.reserve_bytes)
 
     def begin(
         self, stamp: Stamp, *, recording: bytes = JOURNAL, part: int = 0, profile: str = "", init: bytes = b""

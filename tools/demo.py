@@ -16,21 +16,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gpiozero.pins.mock import MockConnectedPin, MockFactory
-
 from capture.errors import CaptureError
 from drivers.errors import DriverError
-from firmware.appliance import PowerOff, Snapshot
+from firmware.appliance import Snapshot
 from firmware.cli import main as firmware_main
 from firmware.errors import FirmwareError
+from firmware.inputs import PowerOff
 from firmware.parts import Parts
 from firmware.settings import load_settings
 from firmware.states import State
 from firmware.wiring import Device
 from storage.errors import StorageError
 from tools.measure import MeasureError, Measurement, measure
+from tools.mock_pins import BOARD, MockPins
 
-_LIGHT, _SENSE, _BUTTON = 17, 22, 27
 _HOLD_S = 2.3
 _SYNC_MS = 20.0
 _SETTINGS = """\
@@ -38,21 +37,13 @@ _SETTINGS = """\
 [store]
 flash = "flash"
 state = "device"
-recipients = ["station.pub"]
 
 [recording]
-profile = "{profile}"
 segment_s = {segment_s}
 
 [hardware]
-camera = "synthetic"
-microphone = "synthetic"
-indicator = "gpio"
-button = "gpio"
-pin_factory = "mock"
-light_pin = 17
-sense_pin = 22
-button_pin = 27
+board = "board.toml"
+self_test = {self_test}
 """
 
 
@@ -92,10 +83,26 @@ def _prepare(folder: Path, profile: str, segment_s: int) -> None:
     _say(f"1. Throw-away keys and a newly enrolled device, in {folder}/")
     _station("keygen", str(folder / "station.key"))
     settings = folder / "device.toml"
-    settings.write_text(_SETTINGS.format(profile=profile, segment_s=segment_s), "utf-8")
-    if firmware_main(["enrol", "--settings", str(settings)]):
+    text = _SETTINGS.format(segment_s=segment_s, self_test="true")
+    settings.write_text(text, "utf-8")
+    (folder / "board.toml").write_text(BOARD, "utf-8")
+    _make_policy(folder, profile)
+    unit, policy = folder / "unit.pub", folder / "policy.toml"
+    if firmware_main(["enrol", "--settings", str(settings), "--unit", str(unit), "--policy", str(policy)]):
         raise TroubleError("the device was not enrolled")
     shutil.copyfile(folder / "device" / "device.pub", folder / "device.pub")
+
+
+def _make_policy(folder: Path, profile: str) -> None:
+    """Be the unit: write its policy, and sign it."""
+    _station("policy", "keygen", "--output", str(folder / "unit.key"))
+    draft = _station("policy", "template", "--recipient", str(folder / "station.pub"))
+    lines = [f'video_profile = "{profile}"' if "video_profile =" in line else line for line in draft.splitlines()]
+    (folder / "policy.draft.toml").write_text("\n".join(lines) + "\n", "utf-8")
+    _station(
+        "policy", "sign", str(folder / "policy.draft.toml"), "--key", str(folder / "unit.key"),
+        "--output", str(folder / "policy.toml"),
+    )  # fmt: skip
 
 
 def _simulate(folder: Path) -> int:
@@ -107,23 +114,20 @@ def _simulate(folder: Path) -> int:
 def _record(folder: Path, seconds: float) -> None:
     """Be the officer: press, wait, hold."""
     settings = load_settings(folder / "device.toml")
-    pins = MockFactory()
-    # The sense line follows the light, as the current through a real one would.
-    sense = pins.pin(_SENSE)
-    pins.pin(_LIGHT, pin_class=MockConnectedPin, input_pin=sense)
+    pins = MockPins()
     states = _States()
-    with Device(settings, Parts(settings.hardware, pin_factory=pins), states.changed) as device:
-        button = pins.pin(_BUTTON)
+    with Device(settings, Parts(settings.board, pin_factory=pins.factory), states.changed) as device:
+        button = pins.button
         ending: list[str] = []
         thread = threading.Thread(target=lambda: ending.append(device.run()), name="appliance", daemon=True)
         thread.start()
-        states.wait_for(State.STANDBY, 10.0)
+        states.wait_for(State.STANDBY, 30.0)
         _say("2. The officer presses the button")
         pressed_s = time.monotonic()
         button.drive_low()
         time.sleep(0.15)
         button.drive_high()
-        states.wait_for(State.RECORDING, 5.0)
+        states.wait_for(State.RECORDING, 10.0)
         _wait(lambda: device.recorder.progress.media_ns > 0, 15.0, "no chunk became durable")
         _say(f"   light on and sensed; first chunk durable {time.monotonic() - pressed_s:.2f} s after the press")
         _show_progress(device, seconds)

@@ -33,6 +33,8 @@ BEEP_HZ = 1_000
 BEEP_S = 0.05
 _BEEP_PEAK = 16_000
 _NOISE_PEAK = 20
+_TONE_PEAK = 1_500
+"""A buzzer nearby: clearly heard, and far below the beep that tells the seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class SyntheticMicrophone:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._fault: str | None = None
+        self._tone_hz = 0
+        self._unplugged = False
         self._closed = False
 
     @property
@@ -77,6 +81,15 @@ class SyntheticMicrophone:
         """A synthetic microphone is always there."""
         return True
 
+    def hear(self, time_ns: int, tone_hz: int) -> None:
+        """Take note that a buzzer nearby sounds that tone from `time_ns` on; 0 is silence. Thread-safe."""
+        del time_ns  # the next block is soon enough
+        self._tone_hz = tone_hz
+
+    def unplug(self, unplugged: bool = True) -> None:
+        """Break the microphone: it dies at once, and cannot be started until it is plugged in again."""
+        self._unplugged = unplugged
+
     def start(self, fmt: AudioFormat, sink: PcmSink) -> None:
         """Begin to listen.
 
@@ -88,6 +101,8 @@ class SyntheticMicrophone:
         if self._thread is not None:
             raise DriverError("microphone synthetic: already running; stop it first")
         fault = self._faults.pop(0) if self._faults else MicrophoneFault()
+        if self._unplugged:
+            raise DriverError("microphone synthetic: it is unplugged; plug it in")
         if fault.refuse:
             raise DriverError("microphone synthetic: refused to start, as this simulation was told to")
         self._fault = None
@@ -134,6 +149,9 @@ class SyntheticMicrophone:
         overflowed = False
         while not self._stop.is_set():
             count = number - first
+            if self._unplugged:
+                self._fault = "microphone synthetic: it was unplugged"
+                return
             if fault.die_after is not None and count >= fault.die_after:
                 self._fault = "microphone synthetic: died, as this simulation was told to"
                 return
@@ -150,7 +168,7 @@ class SyntheticMicrophone:
             if count in fault.overflow:
                 overflowed = True
             else:
-                sink(PcmBlock(voice.block(number), voice.capture_ns(number), overflowed))
+                sink(PcmBlock(voice.block(number, self._tone_hz), voice.capture_ns(number), overflowed))
                 overflowed = False
             number += 1
 
@@ -177,8 +195,8 @@ class Voice:
         elapsed_s = max(0, now_ns - self._epoch_ns) / _SECOND_NS
         return int(elapsed_s * self._rate / self.size) + 1
 
-    def block(self, number: int) -> bytes:
-        """The samples of block `number`, interleaved s16le."""
+    def block(self, number: int, tone_hz: int = 0) -> bytes:
+        """The samples of block `number`, interleaved s16le, with a buzzer's tone behind them."""
         start = number * self.size
         offset = start % (self._noise.size - self.size)
         samples: NDArray[np.int16] = self._noise[offset : offset + self.size].copy()
@@ -188,4 +206,7 @@ class Voice:
             low, high = max(0, onset), min(self.size, onset + self._beep.size)
             if low < high:
                 samples[low:high] += self._beep[low - onset : high - onset]
+        if tone_hz:
+            at = np.arange(start, start + self.size) * (2 * np.pi * tone_hz / self._rate)
+            samples += (_TONE_PEAK * np.sin(at)).astype(np.int16)
         return np.repeat(samples, self._channels).tobytes()

@@ -16,10 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from firmware.board import BOARDS
 from firmware.cli import main as firmware_main
-from station.keys import write_new_key
+from station.keys import load_station_key, write_new_key
 from storage import cbor
+from storage.keyfiles import encode_device_key
+from storage.policy import sign_policy
 from storage.reader import SegmentReader, TornError
+from tests.firmware.policies import UNIT, policy_text
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
@@ -28,17 +32,14 @@ SETTINGS = """
 [store]
 flash = "flash"
 state = "state"
-recipients = ["station.pub"]
 reserve_mib = 0
 
 [recording]
-profile = "{profile}"
+segment_s = 60
 
 [hardware]
-camera = "synthetic"
-microphone = "synthetic"
-indicator = "simulated"
-button = "simulated"
+board = "board.toml"
+self_test = false
 """
 
 
@@ -49,13 +50,41 @@ class Kit:
     base: Path
 
     @classmethod
-    def make(cls, base: Path, profile: str = "480p30") -> Kit:
+    def make(cls, base: Path, profile: str = "480p30", **policy: str) -> Kit:
+        """`policy` are keys of the unit's policy with the TOML text of their value."""
         kit = cls(base)
         base.mkdir(parents=True, exist_ok=True)
-        kit.settings.write_text(SETTINGS.format(profile=profile), "utf-8")
+        kit.settings.write_text(SETTINGS, "utf-8")
+        kit.board.write_text((BOARDS / "simulated.toml").read_text("utf-8"), "utf-8")
         write_new_key(kit.station_key, hybrid=False)
-        assert firmware_main(["enrol", "--settings", str(kit.settings)]) == 0
+        (base / "unit.pub").write_bytes(encode_device_key(UNIT.public))
+        values = {"video_profile": f'"{profile}"'} | policy
+        text = policy_text([load_station_key(kit.station_key).recipient], **values)
+        kit.policy.write_bytes(sign_policy(text, UNIT))
+        assert firmware_main(kit.enrolment) == 0
         return kit
+
+    @property
+    def enrolment(self) -> list[str]:
+        return [
+            "enrol", "--settings", str(self.settings), "--unit", str(self.base / "unit.pub"),
+            "--policy", str(self.policy),
+        ]  # fmt: skip
+
+    @property
+    def policy(self) -> Path:
+        return self.base / "policy.signed.toml"
+
+    @property
+    def board(self) -> Path:
+        return self.base / "board.toml"
+
+    def change_board(self, part: str, driver: str) -> None:
+        """Give a part another driver."""
+        text = self.board.read_text("utf-8")
+        start = text.index(f"[{part}]")
+        end = text.index("\n\n", start) if "\n\n" in text[start:] else len(text)
+        self.board.write_text(text[:start] + f'[{part}]\ndriver = "{driver}"' + text[end:], "utf-8")
 
     @property
     def settings(self) -> Path:

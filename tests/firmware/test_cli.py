@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
+from station.keys import load_station_key
 from storage.inventory import SEGMENTS
+from storage.policy import sign_policy
 from tests.firmware.device import SETTINGS, Held, Kit, python
+from tests.firmware.policies import UNIT, policy_text
 
 
 def one_line(done_stderr: str) -> str:
@@ -22,43 +26,81 @@ def one_line(done_stderr: str) -> str:
 def test_enrolling_twice_is_refused(tmp_path: Path) -> None:
     kit = Kit.make(tmp_path)
     before = kit.secrets()
-    done = python("firmware", "enrol", "--settings", str(kit.settings))
+    done = python("firmware", *kit.enrolment)
     assert done.returncode == 2
     assert "enrolled already" in one_line(done.stderr)
     assert kit.secrets() == before
 
 
-@pytest.mark.parametrize("command", ["enrol", "run", "simulate"])
+@pytest.mark.parametrize("command", ["enrol --unit u --policy p", "policy p", "run", "simulate", "check-board"])
 def test_settings_that_are_not_there(tmp_path: Path, command: str) -> None:
-    done = python("firmware", command, "--settings", str(tmp_path / "none.toml"))
+    done = python("firmware", *command.split(), "--settings", str(tmp_path / "none.toml"))
     assert (done.returncode, done.stdout) == (2, "")
     assert "none.toml" in one_line(done.stderr)
 
 
-@pytest.mark.parametrize("wrong", ["garbage", "profile", "camera", "recipient", "not enrolled", "sealed to nobody"])
+@pytest.mark.parametrize("wrong", ["garbage", "board", "camera", "recipient"])
 def test_what_cannot_be_run(tmp_path: Path, wrong: str) -> None:
     kit = Kit.make(tmp_path)
-    text = kit.settings.read_text()
-    changed = {
-        "garbage": "\x00\x01\x02",
-        "profile": text.replace("480p30", "8k"),
-        "camera": text.replace('camera = "synthetic"', 'camera = "pinhole"'),
-        "recipient": text.replace("station.pub", "device.toml"),
-        "not enrolled": text.replace('"state"', '"elsewhere"'),
-        "sealed to nobody": text.replace('["station.pub"]', "[]"),
-    }[wrong]
-    kit.settings.write_text(changed)
+    if wrong == "garbage":
+        kit.settings.write_text("\x00\x01\x02")
+    elif wrong == "camera":
+        kit.change_board("camera", "pinhole")
+    else:
+        text = kit.settings.read_text()
+        kit.settings.write_text(text.replace("board.toml", "pi3") if wrong == "board" else text + "recipients = 1")
     done = python("firmware", "run", "--settings", str(kit.settings))
     assert (done.returncode, done.stdout) == (2, "")
-    line = one_line(done.stderr)
-    assert {
-        "garbage": "not TOML",
-        "profile": "'8k'",
-        "camera": "'pinhole'",
-        "recipient": "not a PEM key file",
-        "not enrolled": "enrol",
-        "sealed to nobody": "no recipient",
-    }[wrong] in line
+    named = {"garbage": "not TOML", "board": "'pi3'", "camera": "'pinhole'", "recipient": "'recipients'"}[wrong]
+    assert named in one_line(done.stderr)
+
+
+@pytest.mark.parametrize("missing", ["keyring", "policy.toml", "unit.pub"])
+def test_a_device_without_a_unit_says_so_and_records_nothing(tmp_path: Path, missing: str) -> None:
+    kit = Kit.make(tmp_path)
+    (tmp_path / "state" / missing).unlink()
+    with Held("simulate", "--settings", str(kit.settings)) as device:
+        device.until("unenrolled")
+        device.key(b"ppq")
+        assert device.end() == 0
+    assert not kit.flash.exists()
+
+
+def test_enrolment_that_cannot_be_leaves_nothing_half_done(tmp_path: Path) -> None:
+    kit = Kit.make(tmp_path)
+    shutil.rmtree(tmp_path / "state")
+    good = kit.policy.read_bytes()
+    kit.policy.write_bytes(good.replace(b"serial = 1", b"serial = 2"))
+    done = python("firmware", *kit.enrolment)
+    assert done.returncode == 2
+    assert "not signed by this unit" in one_line(done.stderr)
+    assert not (tmp_path / "state").exists()
+    kit.policy.unlink()
+    assert "cannot read the policy" in one_line(python("firmware", *kit.enrolment).stderr)
+    kit.policy.write_bytes(good)
+    assert python("firmware", *kit.enrolment).returncode == 0
+
+
+def test_a_newer_policy_replaces_the_older_and_never_the_reverse(tmp_path: Path) -> None:
+    kit = Kit.make(tmp_path)
+    recipient = load_station_key(kit.station_key).recipient
+    newer = tmp_path / "newer.toml"
+    newer.write_bytes(sign_policy(policy_text([recipient], serial="7"), UNIT))
+    done = python("firmware", "policy", str(newer), "--settings", str(kit.settings))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Policy 7" in done.stdout
+    done = python("firmware", "policy", str(kit.policy), "--settings", str(kit.settings))
+    assert done.returncode == 2
+    assert "older than serial 7" in one_line(done.stderr)
+
+
+def test_the_board_is_checked_part_by_part(tmp_path: Path) -> None:
+    kit = Kit.make(tmp_path)
+    kit.change_board("camera", "disabled")
+    done = python("firmware", "check-board", "--settings", str(kit.settings))
+    assert done.returncode == 1  # nobody presses the button, and the camera is none
+    assert "light" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

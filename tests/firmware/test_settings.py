@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from firmware.board import BOARDS, find_board
 from firmware.errors import SettingsError
 from firmware.parts import Parts
-from firmware.settings import HardwareOptions, RecordingOptions, load_settings
-from storage.envelope import Cipher
+from firmware.settings import RecordingOptions, load_settings
 
 GOOD = """
 [store]
 flash = "flash"
 state = "/var/lib/getuige"
-recipients = ["station.pub", "/etc/second.pub"]
 """
 
 
@@ -38,30 +38,27 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     store = load_settings(written(tmp_path, GOOD)).store
     assert store.flash == tmp_path / "flash"
     assert store.state == Path("/var/lib/getuige")
-    assert store.recipients == (tmp_path / "station.pub", Path("/etc/second.pub"))
 
 
 def test_defaults_are_those_of_a_pi(tmp_path: Path) -> None:
     settings = load_settings(written(tmp_path, GOOD))
-    assert settings.store.cipher is Cipher.CHACHA20_POLY1305
     assert settings.store.reserve_mib == 64
-    assert settings.recording == RecordingOptions("1080p30", 60, 10)
-    assert settings.hardware == HardwareOptions(camera="picamera2", microphone="pyaudio", sense_pin=None)
+    assert settings.recording == RecordingOptions(60, 10)
+    assert settings.board.name == "zero2w"
+    assert settings.self_test
 
 
 def test_everything_can_be_set(tmp_path: Path) -> None:
     text = GOOD + (
-        'cipher = "aes-256-gcm"\nreserve_mib = 0\n'
-        '[recording]\nprofile = "480p30"\nsegment_s = 1\nheartbeat_s = 3600\n'
-        '[hardware]\ncamera = "v4l2"\ncamera_device = "/dev/video2"\nmicrophone = "disabled"\nindicator = "simulated"\n'
-        'button = "simulated"\npin_factory = "mock"\nlight_pin = 5\nsense_pin = 6\nbutton_pin = 13\n'
+        "reserve_mib = 0\n[recording]\nsegment_s = 1\nheartbeat_s = 3600\n"
+        '[hardware]\nboard = "mine.toml"\nself_test = false\n'
     )
+    (tmp_path / "mine.toml").write_text((BOARDS / "pi5.toml").read_text("utf-8"), "utf-8")
     settings = load_settings(written(tmp_path, text))
-    assert (settings.store.cipher, settings.store.reserve_mib) == (Cipher.AES_256_GCM, 0)
-    assert settings.recording == RecordingOptions("480p30", 1, 3600)
-    assert settings.hardware == HardwareOptions(
-        "v4l2", "/dev/video2", "disabled", "simulated", "simulated", "mock", 5, 6, 13
-    )
+    assert settings.store.reserve_mib == 0
+    assert settings.recording == RecordingOptions(1, 3600)
+    assert settings.board.title == "Raspberry Pi 5"
+    assert not settings.self_test
 
 
 @pytest.mark.parametrize(
@@ -76,22 +73,18 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("[[store]]\nflash = 'x'", "store"),
         (GOOD.replace('"flash"', "7"), "store.flash"),
         (GOOD.replace('"flash"', r'"a\u0000b"'), "store.flash"),
-        (GOOD.replace('["station.pub", "/etc/second.pub"]', '"station.pub"'), "store.recipients"),
-        (GOOD.replace('"station.pub"', "1"), "store.recipients"),
-        (GOOD + 'cipher = "rot13"', "store.cipher"),
-        (GOOD + "cipher = 1", "store.cipher"),
         (GOOD + "reserve_mib = -1", "store.reserve_mib"),
         (GOOD + "reserve_mib = 0.5", "store.reserve_mib"),
         (GOOD + "reserve_mib = true", "store.reserve_mib"),
         (GOOD + f"reserve_mib = {2**63 - 1}", "store.reserve_mib"),
-        (GOOD + "[recording]\nprofile = 1080", "recording.profile"),
         (GOOD + "[recording]\nsegment_s = 0", "recording.segment_s"),
         (GOOD + "[recording]\nsegment_s = 61", "recording.segment_s"),
         (GOOD + "[recording]\nheartbeat_s = 0", "recording.heartbeat_s"),
         (GOOD + f"[recording]\nheartbeat_s = {10**12}", "recording.heartbeat_s"),
-        (GOOD + "[hardware]\nsense_pin = 'GPIO4'", "hardware.sense_pin"),
-        (GOOD + "[hardware]\nlight_pin = 1970-01-01", "hardware.light_pin"),
         (GOOD + "[hardware]\nshutter_pin = 1", "'shutter_pin'"),
+        (GOOD + "[hardware]\nboard = 4", "hardware.board"),
+        (GOOD + "[hardware]\nself_test = 1", "hardware.self_test"),
+        (GOOD + "[recording]\nsegment_s = '60'", "recording.segment_s"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, named: str) -> None:
@@ -113,15 +106,26 @@ def test_the_first_of_several_mistakes_is_always_the_same(tmp_path: Path) -> Non
     assert "'aa'" in refused(written(tmp_path, text))
 
 
-@pytest.mark.parametrize("part", ["camera", "microphone", "indicator", "button"])
-def test_an_unknown_driver_is_named_with_those_there_are(part: str) -> None:
-    parts = Parts(HardwareOptions(**{part: "psychic"}))  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match=rf"hardware\.{part}: 'psychic' is none of .*simulated|synthetic"):
-        getattr(parts, part)()
+@pytest.mark.parametrize(("board", "named"), [("pi3", "'pi3'"), ("none.toml", "none.toml")])
+def test_a_board_that_is_not_there(tmp_path: Path, board: str, named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        load_settings(written(tmp_path, GOOD + f'[hardware]\nboard = "{board}"'))
 
 
-@pytest.mark.parametrize("part", ["camera", "microphone"])
-def test_drivers_without_hardware_can_be_made_by_name(part: str) -> None:
-    for name in ("synthetic", "disabled"):
-        with getattr(Parts(HardwareOptions(**{part: name})), part)() as made:  # type: ignore[arg-type]
-            assert made.name == name
+PARTS = [
+    "camera", "camera_power", "microphone", "indicator", "button", "buzzer", "haptics", "battery", "gnss",
+    "accelerometer", "dock", "rtc",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_without_hardware_can_be_made(part: str) -> None:
+    board = find_board("simulated")
+    with Parts(board) as parts, getattr(parts, part)() as made:
+        assert made.name in ("synthetic", "simulated")
+    without = {"camera_power": "always"}.get(part, "disabled")
+    if part not in ("indicator", "button"):
+        other = replace(board, **{part: replace(getattr(board, part), driver=without)})
+        with Parts(other) as parts, getattr(parts, part)() as made:
+            assert made.name == without
+            assert not getattr(made, "present", False), "the board has none, and its silence is no fault"

@@ -43,7 +43,7 @@ def test_press_hold_and_power_off_through_a_pipe(tmp_path: Path) -> None:
         output = device.output
     # the report that the first chunk is durable tells the state once more
     told = [state for state, _again in groupby(lines)]
-    assert told == ["standby", "announcing", "recording", "closing", "standby", "off", "Powered off."]
+    assert told == ["standby", "announcing", "starting", "recording", "closing", "standby", "off", "Powered off."]
     status, report = kit.verify()
     assert (status, report["verdict"]) == (0, "authentic")
     (recording,) = report["recordings"]
@@ -61,11 +61,11 @@ def test_a_broken_light_through_a_pipe(tmp_path: Path) -> None:
     with Held("simulate", "--settings", str(kit.settings)) as device:
         device.until("standby")
         device.key(b"xp")
-        device.until("fault: the recording light does not light: take the device in")
+        device.until("fault: the recording light is dark: take the device in")
         assert device.process.stdin is not None
         device.process.stdin.close()  # the end of the pipe is a power-off
         assert device.end() == 1
-        assert "Powered off: the recording light does not light" in device.output
+        assert "Powered off: the recording light is dark" in device.output
     status, report = kit.verify()
     assert (status, report["recordings"]) == (0, [])
 
@@ -97,11 +97,11 @@ def test_a_signal_while_recording_closes_the_chain(tmp_path: Path, number: signa
 
 def test_without_a_camera_the_recording_ends_and_the_device_goes_on(tmp_path: Path) -> None:
     kit = Kit.make(tmp_path)
-    kit.settings.write_text(kit.settings.read_text().replace('camera = "synthetic"', 'camera = "disabled"'))
+    kit.change_board("camera", "disabled")
     with Held("simulate", "--settings", str(kit.settings)) as device:
         device.until("standby")
         device.key(b"p")
-        device.until("standby: recording ended: camera")
+        device.until("fault: recording ended: camera")
         device.key(b"q")
         assert device.end() == 1
     status, report = kit.verify()
@@ -110,7 +110,7 @@ def test_without_a_camera_the_recording_ends_and_the_device_goes_on(tmp_path: Pa
 
 def test_without_a_microphone_the_recording_says_so(tmp_path: Path) -> None:
     kit = Kit.make(tmp_path)
-    kit.settings.write_text(kit.settings.read_text().replace('microphone = "synthetic"', 'microphone = "disabled"'))
+    kit.change_board("microphone", "disabled")
     with Held("simulate", "--settings", str(kit.settings)) as device:
         device.until("standby")
         device.key(b"p")
@@ -133,13 +133,13 @@ def test_in_a_terminal(tmp_path: Path) -> None:
     os.close(slave)
     terminal = _Terminal(master)
     try:
-        terminal.until(r"light +\( \) off +sensed dark")
+        terminal.until(r"light +\[ +\] +sensed dark")
         terminal.until(r"state +standby")
-        os.write(master, b"\x1b[A\x1b[D\x1bOC\x1b[3~\x00\xff\xc3\xa9zZ\t\r\n7")
+        os.write(master, b"\x1b[A\x1b[D\x1bOC\x1b[3~\x00\xff\xc3\xa9yZ\t\r\n7")
         os.write(master, b"x")  # the keys are read one after another: when this one was, the others were
         os.write(master, b"x")
         os.write(master, b"p")
-        terminal.until(r"light +\x1b\[1;31m\(\*\) ON \x1b\[0m +sensed lit")
+        terminal.until(r"light +\[\x1b\[1;31m#+\x1b\[0m *\] +sensed lit")
         terminal.until(r"state +recording  [0-9a-f]{8}")
         terminal.until(r"recorded +0\.[1-9] s")
         os.write(master, b"\x03")

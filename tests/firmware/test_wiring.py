@@ -9,39 +9,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from gpiozero.pins.mock import MockConnectedPin, MockFactory
 
-from firmware.appliance import PowerOff, Snapshot
+from firmware.appliance import Snapshot
+from firmware.inputs import PowerOff
 from firmware.parts import Parts
 from firmware.settings import Settings, load_settings
 from firmware.states import State
 from firmware.wiring import Device, boot_id
-from storage.errors import KeyFileError, StoreError
+from storage.errors import StorageError
 from storage.verdict import Verdict
 from storage.verify import verify
 from tests.firmware.device import Kit
 from tests.firmware.kit import PATIENCE_S
-
-LIGHT, SENSE, BUTTON = 17, 22, 27
-
-
-class Pins:
-    """Mock pins whose sense line follows the light, as the current through a real one would."""
-
-    def __init__(self) -> None:
-        self.factory = MockFactory()
-        sense = self.factory.pin(SENSE)
-        self.factory.pin(LIGHT, pin_class=MockConnectedPin, input_pin=sense)
-        self.button = self.factory.pin(BUTTON)
+from tools.mock_pins import BOARD, MockPins
 
 
 def settings_of(kit: Kit) -> Settings:
+    kit.board.write_text(BOARD, "utf-8")
     settings = load_settings(kit.settings)
-    hardware = replace(
-        settings.hardware, indicator="gpio", button="gpio", pin_factory="mock", sense_pin=SENSE,
-        light_pin=LIGHT, button_pin=BUTTON,
-    )  # fmt: skip
-    return replace(settings, hardware=hardware, recording=replace(settings.recording, segment_s=1))
+    return replace(settings, recording=replace(settings.recording, segment_s=1))
 
 
 class States:
@@ -64,8 +50,8 @@ class States:
 def test_from_the_press_to_the_closed_chain(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     kit = Kit.make(tmp_path)
-    settings, pins, states = settings_of(kit), Pins(), States()
-    with Device(settings, Parts(settings.hardware, pin_factory=pins.factory), states.changed) as device:
+    settings, pins, states = settings_of(kit), MockPins(), States()
+    with Device(settings, Parts(settings.board, pin_factory=pins.factory), states.changed) as device:
         ending: queue.Queue[str] = queue.Queue(1)
         thread = threading.Thread(target=lambda: ending.put(device.run()), name="appliance")
         thread.start()
@@ -81,6 +67,7 @@ def test_from_the_press_to_the_closed_chain(tmp_path: Path, caplog: pytest.LogCa
             device.inputs.put(PowerOff(), timeout=PATIENCE_S)
             assert ending.get(timeout=PATIENCE_S) == ""
             thread.join(PATIENCE_S)
+        assert device.store is not None
         identity = device.store.identity
     report = verify(kit.flash, identity, workers=1)
     assert report.verdict is Verdict.AUTHENTIC
@@ -111,21 +98,17 @@ def _reprs(root: object) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [({"recipients": ()}, StoreError), ({"recipients": (Path("/nowhere.pub"),)}, KeyFileError)],
-)
-def test_a_device_that_cannot_be_made_gives_everything_back(
-    tmp_path: Path, change: dict[str, tuple[Path, ...]], error: type[Exception]
-) -> None:
+def test_a_device_that_cannot_be_made_gives_everything_back(tmp_path: Path) -> None:
     kit = Kit.make(tmp_path)
-    settings, pins = settings_of(kit), Pins()
-    wrong = replace(settings, store=replace(settings.store, recipients=change["recipients"]))
+    settings, pins = settings_of(kit), MockPins()
+    (tmp_path / "flash").write_text("a file")
     threads = threading.active_count()
-    with pytest.raises(error):
-        Device(wrong, Parts(settings.hardware, pin_factory=pins.factory), lambda _snapshot: None)
+    with pytest.raises(StorageError):
+        Device(settings, Parts(settings.board, pin_factory=pins.factory), lambda _snapshot: None)
     assert threading.active_count() == threads
-    with Device(settings, Parts(settings.hardware, pin_factory=pins.factory), lambda _snapshot: None) as device:
+    (tmp_path / "flash").unlink()
+    with Device(settings, Parts(settings.board, pin_factory=pins.factory), lambda _snapshot: None) as device:
+        assert device.store is not None
         assert device.store.recovery.how == "new"
 
 

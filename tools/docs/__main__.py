@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tools.docs import card, signals
+from tools.docs import boards, card, signals, states
 
 signals.main([])
 card.main([])
+states.main()
+boards.main()

@@ -1,0 +1,32 @@
+"""The checks of a device's self-test, in their order: what is quick and what protects comes first."""
+
+from __future__ import annotations
+
+from capture.profiles import Profile
+from firmware.hardware import Hardware
+from firmware.part_checks import BatteryCheck, ButtonCheck, CameraCheck, LightCheck, MicrophoneCheck
+from firmware.policy_keeper import PolicyKeeper
+from firmware.selftest import Check
+from firmware.settings import Settings
+from firmware.state_checks import ClockCheck, FlashCheck, KeysCheck, PolicyCheck
+from storage.keyring_file import KeyringFile
+from storage.policy_fields import Policy
+from storage.store import Store
+
+
+def make_checks(
+    hardware: Hardware, settings: Settings, policy: Policy, store: Store, keeper: PolicyKeeper, profile: Profile
+) -> list[Check]:
+    """Return the checks; the light's comes first."""
+    keys = KeyringFile(settings.store.state)
+    return [
+        LightCheck(hardware.indicator),
+        ButtonCheck(hardware.button, patience_s=1.0),
+        KeysCheck(keys.load, lambda: store.previous.segment + 1 + (store.open_segment is not None)),
+        PolicyCheck(keeper.load, hardware.clock),
+        ClockCheck(hardware.clock),
+        BatteryCheck(hardware.battery, critical_percent=policy.limits.critical_battery_percent),
+        FlashCheck(settings.store.flash, reserve_bytes=settings.store.reserve_mib * 1024 * 1024),
+        MicrophoneCheck(hardware.microphone, hardware.buzzer, hardware.indicator),
+        CameraCheck(hardware.bare_camera, hardware.camera_power, hardware.indicator, profile.video),
+    ]
