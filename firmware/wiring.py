@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import secrets
 from collections.abc import Callable
@@ -41,6 +42,7 @@ from storage.policy_fields import Policy
 from storage.seal import SealedChunk
 from storage.store import Store, StoreSettings
 
+_log = logging.getLogger("getuige")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _INPUTS = 4096
 
@@ -112,7 +114,8 @@ class Device:
                 tester = SelfTester(checks, lambda name, details: self.recorder.note(name, **details), self._put)
             self._make_watches(store)
         else:
-            records.note("unenrolled", why=kept.trouble)
+            # There is no chain to put it on record in.
+            _log.warning("unenrolled: %s", kept.trouble or "the device has no identity; enrol it")
         floor = self.policy.signals.night_floor_percent / 100 if self.policy else NIGHT_LEVEL
         self.signaller = Signaller(
             hardware.indicator,

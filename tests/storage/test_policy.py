@@ -247,7 +247,7 @@ WHOLE = {
     "retention_days": (1, 28),
     "pre_event_s": (0, 30),
     "reminder_min": (0, 60),
-    "night_floor_percent": (10, 100),
+    "night_floor_percent": (20, 100),
     "low_storage_percent": (1, 50),
     "low_battery_percent": (5, 50),
     "critical_battery_percent": (1, 20),
