@@ -39,6 +39,8 @@ class Parts:
         the one that the profile names, and stays the caller's.
         """  # noqa: D205
         self.board = board
+        self.audible = False
+        """The policy lets a sound keep the camera's power when the light fails; set it before parts are made."""
         self._given_factory = pin_factory
         self._own_factory: Any = None
         self._link: CompanionLink | None = None
@@ -294,7 +296,7 @@ class Parts:
             from drivers.companion.link import CompanionLink
 
             part = _needed(self.board.companion)
-            self._link = CompanionLink(part.port, baud=part.baud)
+            self._link = CompanionLink(part.port, baud=part.baud, audible=self.audible)
         return self._link
 
 

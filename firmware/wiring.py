@@ -16,6 +16,7 @@ from capture.profiles import Profile, profile_named
 from drivers.accelerometer.falls import FallDetector
 from drivers.accelerometer.protocol import Acceleration
 from drivers.clock.protocol import Clock
+from drivers.companion.link import CompanionLink
 from drivers.errors import DriverError
 from firmware.appliance import Appliance, Records, Snapshot
 from firmware.checks import make_checks
@@ -35,6 +36,7 @@ from firmware.service import Service
 from firmware.settings import Settings
 from firmware.signaller import Signaller
 from firmware.stamps import Stamper
+from firmware.states import State
 from firmware.tester import SelfTester
 from firmware.unenrolled import NoRecorder
 from storage.keyring_file import is_enrolled
@@ -84,21 +86,29 @@ class Device:
         self._service = service or Service(None)
         self._stack = ExitStack()
         try:
+            keeper = PolicyKeeper(settings.store.state)
+            kept = keeper.load()
+            self.policy = kept.policy if is_enrolled(settings.store.state) else None
+            self.rules = Rules.of(self.policy) if self.policy else Rules()
+            parts.audible = self.rules.on_dark_announce
             self.hardware: Hardware = make_hardware(parts, self._stack, clock)
             self._link = parts.link
-            self._wire(settings, on_change, sync)
+            self._link_fault = ""
+            self._wire(settings, keeper, kept.trouble, on_change, sync)
         except BaseException:
             self._stack.close()
             raise
 
     def _wire(
-        self, settings: Settings, on_change: Callable[[Snapshot], None], sync: Callable[[int], None] | None
+        self,
+        settings: Settings,
+        keeper: PolicyKeeper,
+        trouble: str,
+        on_change: Callable[[Snapshot], None],
+        sync: Callable[[int], None] | None,
     ) -> None:
         hardware = self.hardware
         witness = LightWitness(hardware.indicator.state())
-        keeper = PolicyKeeper(settings.store.state)
-        kept = keeper.load()
-        self.policy = kept.policy if is_enrolled(settings.store.state) else None
         self.store: Store | None = None
         tester: SelfTester | None = None
         cut: bytes | None = None
@@ -115,7 +125,7 @@ class Device:
             self._make_watches(store)
         else:
             # There is no chain to put it on record in.
-            _log.warning("unenrolled: %s", kept.trouble or "the device has no identity; enrol it")
+            _log.warning("unenrolled: %s", trouble or "the device has no identity; enrol it")
         floor = self.policy.signals.night_floor_percent / 100 if self.policy else NIGHT_LEVEL
         self.signaller = Signaller(
             hardware.indicator,
@@ -135,7 +145,7 @@ class Device:
             witness,
             self.inputs,
             gestures=GestureReader(gesture_times(self.policy) if self.policy else GestureTimes()),
-            rules=Rules.of(self.policy) if self.policy else Rules(),
+            rules=self.rules,
             tester=tester,
             enrolled=self.policy is not None,
             cut_recording=cut,
@@ -214,9 +224,21 @@ class Device:
         """The main thread lives: whoever would act on its death is told so."""
         self._service.alive()
         if self._link is not None:
-            self._link.refresh()
+            self._tend(self._link)
         if not self.signaller.alive:
             raise FirmwareError("the signaller ended by itself: the device can tell nobody what it does")
+
+    def _tend(self, link: CompanionLink) -> None:
+        """Keep the companion controller from falling to its safe state, and tell what is wrong with its line."""
+        if not link.alive:
+            raise FirmwareError("the companion's thread ended by itself: light and button are out of reach")
+        link.refresh()
+        if self.appliance.snapshot.state is State.RECORDING_DARK and self.signaller.sounding:
+            link.announce_audibly()
+        fault = link.fault() or ""
+        if fault != self._link_fault:
+            self._link_fault = fault
+            self._put(Trouble("companion", fault))
 
     def _capture(self, profile: Profile) -> Capture:
         capture = Capture(profile, self.hardware.camera, self.hardware.microphone)
