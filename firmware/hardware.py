@@ -13,6 +13,7 @@ from drivers.camera.powered import PoweredCamera
 from drivers.camera.protocol import Camera
 from drivers.camera_power.protocol import CameraPower
 from drivers.clock.protocol import Clock
+from drivers.clock.referenced import ReferencedClock
 from drivers.clock.system import SystemClock
 from drivers.dock.protocol import Dock
 from drivers.gnss.protocol import Gnss
@@ -41,7 +42,7 @@ class Hardware:
     accelerometer: Accelerometer
     dock: Dock
     rtc: Rtc
-    clock: Clock
+    clock: ReferencedClock
 
 
 def make_hardware(parts: Parts, stack: ExitStack, clock: Clock | None = None) -> Hardware:
@@ -71,5 +72,5 @@ def make_hardware(parts: Parts, stack: ExitStack, clock: Clock | None = None) ->
         accelerometer=enter(parts.accelerometer()),
         dock=enter(parts.dock()),
         rtc=enter(parts.rtc()),
-        clock=clock or SystemClock(),
+        clock=ReferencedClock(clock or SystemClock()),
     )

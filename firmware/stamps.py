@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from drivers.clock.protocol import Clock
+from drivers.clock.protocol import Clock, ClockReading, TimeSource
 from firmware.light_witness import LightWitness
 from storage.layout import UNKNOWN_UNCERTAINTY_MS, ClockSource, Stamp
+
+_SOURCES = {
+    TimeSource.NONE: ClockSource.NONE,
+    TimeSource.RTC: ClockSource.RTC,
+    TimeSource.NTP: ClockSource.NTP,
+    TimeSource.GNSS: ClockSource.GNSS,
+}
 
 
 class Stamper:
@@ -24,13 +31,17 @@ class Stamper:
         """Return the stamp of a chunk that began at `start_ns` (monotonic) and lasts `duration_ns`."""
         reading = self._clock.read()
         commanded, sensed = self._witness.over(start_ns, start_ns + duration_ns)
-        known = reading.synchronised and reading.uncertainty_ms is not None
+        source = _SOURCES[reading.source] if reading.source else self._guess(reading)
+        known = source in (ClockSource.NTP, ClockSource.GNSS) and reading.uncertainty_ms is not None
         return Stamp(
             monotonic_ns=start_ns,
             utc_ns=reading.utc_at(start_ns),
             duration_ns=duration_ns,
-            clock_source=ClockSource.NTP if reading.synchronised else self._free_running,
+            clock_source=source,
             clock_uncertainty_ms=reading.uncertainty_ms or 0 if known else UNKNOWN_UNCERTAINTY_MS,
             commanded=commanded,
             sensed=sensed,
         )
+
+    def _guess(self, reading: ClockReading) -> ClockSource:
+        return ClockSource.NTP if reading.synchronised else self._free_running

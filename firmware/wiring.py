@@ -18,6 +18,7 @@ from drivers.accelerometer.protocol import Acceleration
 from drivers.clock.protocol import Clock
 from drivers.companion.link import CompanionLink
 from drivers.errors import DriverError
+from drivers.gnss.protocol import Fix
 from firmware.appliance import Appliance, Records, Snapshot
 from firmware.checks import make_checks
 from firmware.errors import FirmwareError
@@ -192,9 +193,15 @@ class Device:
             if (kind := falls.feel(sample)) is not None:
                 self._put(Fall(kind.kind, kind.peak_mg))
 
+        def locate(fix: Fix) -> None:
+            hardware.clock.gnss(fix)
+            positions.fix(fix)
+
+        if rtc_trouble := hardware.clock.rtc(hardware.rtc):
+            self._put(Trouble("rtc", rtc_trouble))
         # An extra that is broken keeps no officer from recording.
         try:
-            hardware.gnss.start(positions.fix)
+            hardware.gnss.start(locate)
         except DriverError as error:
             self._put(Trouble("gnss", str(error)))
         try:

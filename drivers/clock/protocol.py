@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
+
+
+class TimeSource(Enum):
+    """What the wall clock's time is from."""
+
+    NONE = "none"
+    RTC = "rtc"
+    NTP = "ntp"
+    GNSS = "gnss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +27,8 @@ class ClockReading:
     """The system keeps the wall clock in step with a reference."""
     uncertainty_ms: int | None
     """At most this far off, or None where nobody knows."""
+    source: TimeSource | None = None
+    """None where only `synchronised` is known."""
 
     def utc_at(self, monotonic_ns: int) -> int:
         """Return the wall-clock time (ns) of another instant, by this reading's offset."""
