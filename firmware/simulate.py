@@ -57,7 +57,7 @@ def simulate(settings: Settings) -> int:
 def _live(settings: Settings, screen: Screen, keys: Keys) -> str:
     """Run one life of the device; return the fault that it ended with."""
     clock, medium = ShiftedClock(SystemClock()), SimulatedMedium()
-    with Device(settings, Parts(settings.board), screen.changed, clock=clock, sync=medium.sync) as device:
+    with Device(settings, Parts(settings.board), screen.changed, clock=clock, sync=medium.sync, health_s=0.5) as device:
         if not keys.signals_watched:
             power_off_on_signal(keys.inputs_of)
             keys.signals_watched = True

@@ -73,10 +73,12 @@ class Device:
         *,
         clock: Clock | None = None,
         sync: Callable[[int], None] | None = None,
+        health_s: float = 5.0,
     ) -> None:
         """Read the policy, open the store, recover, and make every part.
 
-        `clock` stands in for the system's, and `sync` for fdatasync(2), where those are simulated.
+        `clock` stands in for the system's, and `sync` for fdatasync(2), where those are simulated; `health_s` is how
+        often battery, room and clock are looked at.
 
         Raises:
             StorageError: the store cannot be used.
@@ -91,6 +93,7 @@ class Device:
             kept = keeper.load()
             self.policy = kept.policy if is_enrolled(settings.store.state) else None
             self.rules = Rules.of(self.policy) if self.policy else Rules()
+            self._health_s = health_s
             parts.audible = self.rules.on_dark_announce
             self.hardware: Hardware = make_hardware(parts, self._stack, clock)
             self._link = parts.link
@@ -183,7 +186,9 @@ class Device:
 
     def _make_watches(self, store: Store) -> None:
         hardware, note = self.hardware, self.recorder.note
-        health = HealthWatch(hardware.battery, store.free_percent, hardware.clock, self._put, note)
+        health = HealthWatch(
+            hardware.battery, store.free_percent, hardware.clock, self._put, note, period_s=self._health_s
+        )
         self._stack.callback(health.close)
         health.begin()
         positions = PositionLog(lambda: any(self.recorder.progress.recording), note)
