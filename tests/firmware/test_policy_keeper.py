@@ -160,9 +160,9 @@ def test_enrolled_without_a_policy(device: Device) -> None:
 
 
 def test_a_policy_is_taken_and_stays(device: Device) -> None:
-    data = signed(7, pre_event_s="5")
+    data = signed(7, reminder_min="5")
     policy = device.offer(data)
-    assert (policy.serial, policy.recording.pre_event_s) == (7, 5)
+    assert (policy.serial, policy.recording.reminder_min) == (7, 5)
     assert device.policy == policy
     assert device.files["policy.toml"] == data
     assert device.files["policy.serial"] == f"7 {policy.digest.hex()}\n".encode()
@@ -319,6 +319,7 @@ def test_a_policy_that_cannot_be_written(device: Device, monkeypatch: pytest.Mon
         (sign_text(b"serial = ", UNIT), "the policy is not TOML"),
         (sign_text(b"a = " + b"[" * 50_000, UNIT), "nested too deep"),
         (sign_text(policy_text([RECIPIENT], serial="2", pre_event_s="31"), UNIT), "policy key recording.pre_event_s: "),
+        (signed(2, pre_event_s="5"), "policy key recording.pre_event_s: this device has no pre-event buffer yet"),
         (signed(2, video_profile='"8k"'), "policy key recording.video_profile: '8k' is none of 1080p30, "),
     ],
     ids=[
