@@ -323,7 +323,8 @@ def test_a_policy_that_cannot_be_written(device: Device, monkeypatch: pytest.Mon
         (signed(2, video_profile='"8k"'), "policy key recording.video_profile: '8k' is none of 1080p30, "),
     ],
     ids=[
-        "empty", "unsigned", "foreign", "changed", "cut", "mark", "long", "no TOML", "deep", "range", "buffer", "profile",
+        "empty", "unsigned", "foreign", "changed", "cut", "mark", "long", "no TOML", "deep", "range",
+        "buffer", "profile",
     ],
 )  # fmt: skip
 def test_the_last_good_one_stays_whatever_is_offered(device: Device, data: bytes, says: str) -> None:
