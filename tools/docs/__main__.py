@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tools.docs import boards, card, signals, states
+from tools.docs import boards, card, policy, signals, states
 
 signals.main([])
 card.main([])
 states.main()
+policy.main()
 boards.main()
