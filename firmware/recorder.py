@@ -110,7 +110,7 @@ class Progress:
     media_ns: int
     """Of media in this segment."""
     stored_ns: int = 0
-    """When a chunk of media became durable last (monotonic)."""
+    """When a chunk with a picture became durable last (monotonic): sound alone is not what the light promises."""
 
 
 class _Command(Enum):
@@ -153,6 +153,8 @@ class Recorder:
         self._store = store
         self._on_sound = on_sound
         self._sound = True
+        self._pictureless: set[tuple[int, int]] = set()
+        """Chunks (segment, number) of the recording under way that hold sound alone."""
         self._stamper = stamper
         self._make_capture = make_capture
         self._profile = profile
@@ -214,7 +216,9 @@ class Recorder:
             media_ns += chunk.stamp.duration_ns
         recording = parse_header(chunk.head).place.recording
         now_ns = self._monotonic_ns()
-        stored_ns = now_ns if chunk.kind is Kind.MEDIA else self._progress.stored_ns
+        stored_ns = self._progress.stored_ns
+        if chunk.kind is Kind.MEDIA and (chunk.segment, chunk.number) not in self._pictureless:
+            stored_ns = now_ns
         self._progress = Progress(recording, chunk.segment, chunk.number, chunk.tip.chain, now_ns, media_ns, stored_ns)
         if chunk.kind is Kind.MEDIA and not self._started:
             self._started = True
@@ -259,6 +263,7 @@ class Recorder:
     def _record(self) -> None:
         """Make one recording, from the first picture to its closing; the journal is open again afterwards."""
         self._recording, self._started = secrets.token_bytes(16), False
+        self._pictureless.clear()
         capture = self._make_capture()
         take = _Take(capture)
         try:
@@ -332,7 +337,10 @@ class Recorder:
                 self._on_sound(self._sound)
         flags = (Flags.KEY if chunk.key else Flags(0)) | (Flags.SOUND if chunk.audio_live else Flags(0))
         stamp = self._stamper.over(chunk.start_ns, chunk.duration_ns)
-        self._require_segment().media(stamp, chunk.data, flags, _gaps(chunk.gaps))
+        segment = self._require_segment()
+        if not chunk.frames:
+            self._pictureless.add((segment.number, segment.chunks))
+        segment.media(stamp, chunk.data, flags, _gaps(chunk.gaps))
 
     def _open_journal(self) -> None:
         self._segment = self._store.begin(self._stamper.now())
