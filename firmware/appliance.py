@@ -17,7 +17,7 @@ from drivers.indicator.protocol import Indicator, LightState
 from firmware.cues import Cue, Note
 from firmware.gesture import Gesture, GestureReader
 from firmware.inputs import Docked, Fall, Health, Input, Live, PowerOff, Tested, Trouble
-from firmware.light_check import LightCheck, LightTimes
+from firmware.light_check import GlowCheck, LightCheck, LightTimes
 from firmware.light_witness import LightWitness
 from firmware.purpose import PurposeCount
 from firmware.recorder import News, Progress, Report
@@ -164,6 +164,7 @@ class Appliance:
         self._ends_ns: int | None = None
         self._light_check = LightCheck(times.light)
         self._storing_check = StoringCheck()
+        self._glow_check = GlowCheck()
         self._purpose = PurposeCount()
         self._vigil = Vigil(rules)
 
@@ -287,6 +288,9 @@ class Appliance:
         if found := self._light_check.look(self._state, light, now_ns, go_on=go_on):
             self._fault = "" if found is Signal.LIT else "the recording light is dark: take the device in"
             self._signal(found)
+        glows = self._glow_check.look(light, now_ns)
+        if glows is not None:
+            self._take(Trouble("light", "it shines although commanded dark: take the device in" if glows else ""))
         if found := self._storing_check.look(self._state, self._recorder.progress.stored_ns, now_ns):
             self._signal(found)
         if not self._recorder.alive and self._state not in (State.FAULT, State.OFF, State.UNENROLLED):

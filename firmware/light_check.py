@@ -51,3 +51,29 @@ class LightCheck:
         if not holds:
             self._since_ns = now_ns
         return now_ns - self._since_ns >= long_ns
+
+
+class GlowCheck:
+    """Finds a light that shines although it was commanded dark: a short, which would promise a recording."""
+
+    _LASTS_NS = 1_000_000_000
+
+    def __init__(self) -> None:
+        self._since_ns: int | None = None
+        self._glows = False
+
+    def look(self, light: LightState, now_ns: int) -> bool | None:
+        """Return True when it begins to be so and False when it is over; None while nothing changes."""
+        if light.commanded:
+            self._since_ns = None  # says nothing either way
+            return None
+        if not light.sensed:
+            self._since_ns = None
+            was, self._glows = self._glows, False
+            return False if was else None
+        if self._since_ns is None:
+            self._since_ns = now_ns
+        if self._glows or now_ns - self._since_ns < self._LASTS_NS:
+            return None
+        self._glows = True
+        return True

@@ -599,3 +599,13 @@ def test_a_device_whose_recorder_died_says_so_and_ends_to_be_started_anew() -> N
     assert stage.run() == "the card refused a write"
     assert 4000 <= stage.now_ms <= 4300
     assert stage.state_at(2000) is State.FAULT
+
+
+def test_a_light_that_shines_although_commanded_dark_is_told_once() -> None:
+    stage = Stage(patience_ms=9000)
+    stage.inputs.at(1000, lambda: stage.light.stick(True))
+    stage.inputs.at(5000, lambda: stage.light.stick(None))
+    assert stage.run() == ""
+    assert [details["part"] for details in stage.recorder.noted("trouble")] == ["light"]
+    assert [details["part"] for details in stage.recorder.noted("mended")] == ["light"]
+    assert stage.voice.notes == [Note.WARNING]
