@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from capture.errors import CaptureError
 from drivers.clock.system import SystemClock
 from drivers.errors import DriverError
+from drivers.microphone.protocol import Microphone
 from firmware.appliance import Snapshot
 from firmware.check_board import BoardParts, check_board, places_of
 from firmware.enrolling import enrol, offer_policy
@@ -80,13 +81,24 @@ def _enrol(settings: Settings, unit: Path, policy: Path) -> int:
 
 
 def _check_board(settings: Settings) -> int:
+    hears: list[Callable[[int, int], None]] = []
+
+    def microphone() -> Microphone:
+        made = parts.microphone()
+        hears.extend(filter(None, [getattr(made, "hear", None)]))  # a simulated one, for a simulated buzzer
+        return made
+
+    def sound(time_ns: int, tone_hz: int) -> None:
+        for hear in hears:
+            hear(time_ns, tone_hz)
+
     with Parts(settings.board) as parts:
         made = BoardParts(
             indicator=parts.indicator,
             button=parts.button,
-            buzzer=parts.buzzer,
+            buzzer=lambda: parts.buzzer(sound),
             haptics=parts.haptics,
-            microphone=parts.microphone,
+            microphone=microphone,
             camera=parts.camera,
             camera_power=parts.camera_power,
             battery=parts.battery,
