@@ -137,7 +137,8 @@ class Interlock:
             return self.level
         if self.state == IDLE:
             return 0
-        return FULL if (now - self._safe_since) % FLASH_EVERY_MS < FLASH_MS else 0
+        # The flash ends its period: after a steady light there is darkness first, and nothing to be confused.
+        return FULL if (now - self._safe_since) % FLASH_EVERY_MS >= FLASH_EVERY_MS - FLASH_MS else 0
 
     def _gone(self, now: int) -> bool:
         """Fall safe if the heartbeat is overdue; return whether there is no Pi to obey."""
