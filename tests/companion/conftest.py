@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from drivers.companion.link import CompanionLink
-from tests.companion.bench import Bench
+from tests.companion.workbench import Bench
 from tests.companion.owner import Owner
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from drivers.companion.lines import seal
-from tests.companion.bench import CAMERA_PIN, FULL_DUTY, LIGHT_PIN, Bench
+from tests.companion.workbench import CAMERA_PIN, FULL_DUTY, LIGHT_PIN, Bench
 from tests.companion.typist import Typist
 
 MS = 1_000_000

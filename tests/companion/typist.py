@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drivers.companion.lines import seal
-from tests.companion.bench import Bench
+from tests.companion.workbench import Bench
 
 
 class Typist:
