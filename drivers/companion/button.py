@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from types import TracebackType
 from typing import Self
 
@@ -9,11 +10,14 @@ from drivers.button.protocol import ButtonEdge, ButtonSink
 from drivers.companion.lines import Status
 from drivers.companion.link import CompanionLink
 
+_EARLY_EDGES = 64
+
 
 class CompanionButton:
     """Edges with the times at which they happened. Implements `drivers.button.protocol.Button`.
 
     What happens while the link is lost is reported when it is back, with its own time: an edge may be seconds old.
+    What happened before the first `watch` is reported then: a press during the start is no lost press.
     """
 
     def __init__(self, link: CompanionLink) -> None:
@@ -21,6 +25,8 @@ class CompanionButton:
         self._link = link
         self._sink: ButtonSink | None = None
         self._pressed = False
+        self._early: deque[ButtonEdge] | None = deque(maxlen=_EARLY_EDGES)
+        """Until somebody watches."""
         link.listen(self)
 
     @property
@@ -37,6 +43,10 @@ class CompanionButton:
         """Report every edge to `sink`; None stops it."""
         with self._link.lock:
             self._sink = sink
+            if sink is not None and self._early is not None:
+                early, self._early = self._early, None
+                for edge in early:
+                    sink(edge)
 
     def close(self) -> None:
         """Report no more. Idempotent."""
@@ -61,3 +71,5 @@ class CompanionButton:
         self._pressed = edge.pressed
         if self._sink is not None:
             self._sink(edge)
+        elif self._early is not None:
+            self._early.append(edge)

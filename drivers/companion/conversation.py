@@ -241,7 +241,7 @@ class Conversation:
             self._beat_due = False
             self._beat_ns = now_ns
             return [self._send("beat", self._took, now_ns)]
-        if told.camera and not wanted.camera:
+        if told.camera and not wanted.camera and wanted.level:
             told.camera = False
             return [self._send("camera 0", self._took, now_ns)]
         if wanted.level != (told.level or 0):

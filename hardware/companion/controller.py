@@ -105,11 +105,12 @@ class Controller:
 
     def _status(self, now: int) -> bytes:
         interlock, edges = self._interlock, self._edges
+        dropped = edges.dropped + self._hardware.edges_missed()
         voltage_mv, charge, charging = self._gauge
         return seal(
             f"={now} boot={self._boot} seq={self._session.seq} state={interlock.state} light={interlock.level}"
             f" lit={int(self._lamp.drawing)} lamp={self._lamp.verdict} cam={int(interlock.camera)} cut={interlock.cut}"
-            f" aud={int(interlock.audible(now))} but={int(edges.pressed)} edge={edges.last} drop={edges.dropped}"
+            f" aud={int(interlock.audible(now))} but={int(edges.pressed)} edge={edges.last} drop={dropped}"
             f" mv={voltage_mv} soc={_or_dash(charge)} chg={_or_dash(charging)}"
             f" bad={(self._refused + self._reader.overlong) & 0xFFFF}"
         )

@@ -33,6 +33,8 @@ class Contact:
     """The button, between its pin and ground. Edges are caught by interrupt, and by looking in case one was missed."""
 
     def __init__(self, number: int, clock) -> None:
+        self.missed = 0
+        """Edges that came quicker than the loop took them: chatter."""
         self._clock = clock
         self._caught = deque((), _EDGES)  # noqa: RUF037 - MicroPython wants both
         self._pin = Pin(number, Pin.IN, Pin.PULL_UP)
@@ -48,6 +50,8 @@ class Contact:
         return seen
 
     def _catch(self, pin) -> None:
+        if len(self._caught) >= _EDGES:
+            self.missed += 1  # the oldest goes
         self._caught.append((not pin.value(), time.ticks_ms()))
 
 
@@ -80,6 +84,10 @@ class Hardware:
     def button(self, now: int) -> list:
         """Return what the button did since the last call."""
         return self._contact.edges(now)
+
+    def edges_missed(self) -> int:
+        """Return how many edges of the button were lost so far."""
+        return self._contact.missed
 
     def lamp(self) -> int:
         """Read the lamp's current (u16)."""

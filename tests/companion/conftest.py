@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from drivers.companion.link import CompanionLink
-from tests.companion.workbench import Bench
 from tests.companion.owner import Owner
+from tests.companion.workbench import Bench
 
 
 @pytest.fixture

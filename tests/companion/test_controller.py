@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from drivers.companion.lines import seal
-from tests.companion.workbench import CAMERA_PIN, FULL_DUTY, LIGHT_PIN, Bench
 from tests.companion.typist import Typist
+from tests.companion.workbench import CAMERA_PIN, FULL_DUTY, LIGHT_PIN, Bench
 
 MS = 1_000_000
 
@@ -278,6 +278,16 @@ def test_a_chattering_button_is_thinned_and_the_press_is_kept(bench: Bench, typi
     last = [told[number] for number in sorted(told)[-3:]]
     assert [what for what, _ in last] == [b"down", b"up", b"down"]
     assert 50 <= last[1][1] - last[0][1] <= 150
+
+
+def test_a_storm_of_edges_is_counted_and_ends_in_the_truth(bench: Bench, typist: Typist) -> None:
+    typist.hello()
+    bench.button(*((at % 2 == 0, 0) for at in range(199)))
+    typist.wait_for("but=1")
+    assert typist.say("beat") == "<2 ok"
+    typist.wait_for("but=1")
+    status = next(line for line in bytes(bench.from_controller).split(b"\n") if line[:1] == b"=")
+    assert int(status.split(b" drop=")[1].split(b" ")[0]) >= 199 - 64
 
 
 def test_a_dimmed_light_has_a_floor(bench: Bench, typist: Typist) -> None:
