@@ -278,9 +278,13 @@ class Bench:
     def _carry(self, descriptor: int) -> None:
         with self._changed:
             if descriptor == self._events:
-                self._take_events(os.read(descriptor, 65_536))
+                with suppress(BlockingIOError):  # taken already
+                    self._take_events(os.read(descriptor, 65_536))
             elif descriptor == self._uart:
                 data = os.read(descriptor, 65_536)
+                # What the pins did before this was said is known before it is passed on.
+                with suppress(BlockingIOError):
+                    self._take_events(os.read(self._events, 65_536))
                 self.from_controller += data
                 del self.from_controller[:-262_144]
                 hurt = self.to_pi(data)
