@@ -134,7 +134,8 @@ class CompanionPart:
     """`[companion]`: the controller that owns the parts whose driver is ``companion``."""
 
     port: Annotated[str, DeviceFile()]
-    baud: Annotated[int, Whole(9600, 921_600)] = 115_200
+    baud: Annotated[int, Whole(57_600, 921_600)] = 115_200
+    """Its status lines need 57,600 at least."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,12 @@ class Controller:
             found = [words[2] for _time, words in self.events if words[:2] == ["pin", str(number)]]
         return found[-1] if found else None
 
+    def driven(self, number: int) -> list[str]:
+        """Everything that a pin was driven with until now, in order: what happened before this call is in it."""
+        self.do("battery", 3900, 0)  # as it was: its answer comes behind whatever the pins did before
+        with self._changed:
+            return [words[2] for _time, words in self.events if words[:2] == ["pin", str(number)]]
+
     def inject(self, data: bytes) -> None:
         """Put noise on the line to the Pi."""
         assert self._terminal is not None

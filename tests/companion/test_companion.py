@@ -81,9 +81,9 @@ def record(pi: Pi) -> None:
 
 
 def test_light_then_camera_and_off_again(controller: Controller, pi: Pi) -> None:
-    assert controller.pin(CAMERA_PIN) == "0"
+    assert controller.driven(CAMERA_PIN) == ["0"]
     record(pi)
-    assert controller.pin(CAMERA_PIN) == "1"
+    assert controller.driven(CAMERA_PIN) == ["0", "1"]
     pi.light.light(0.0)
     controller.until(lambda: controller.pin(CAMERA_PIN) == "0")
     pi.until(lambda: not pi.power.powered and not pi.light.state().lit)
@@ -95,7 +95,7 @@ def test_no_light_no_camera(controller: Controller, pi: Pi) -> None:
     pi.until(lambda: pi.light.state().commanded)
     pi.power.enable(True)
     pi.until(lambda: pi.link.camera_refusal is not None)
-    assert controller.pin(CAMERA_PIN) == "0"
+    assert controller.driven(CAMERA_PIN) == ["0"], "never powered, not for a moment"
     assert pi.light.state().sensed is False
 
 
@@ -111,7 +111,7 @@ def test_a_dimmed_light_keeps_the_camera(controller: Controller, pi: Pi) -> None
     pi.light.light(0.05)
     pi.until(lambda: (status := pi.link.status) is not None and status.level == 50)
     assert pi.power.powered
-    assert controller.pin(CAMERA_PIN) == "1"
+    assert controller.driven(CAMERA_PIN) == ["0", "1"], "never cut, not for a moment"
 
 
 def test_a_pi_that_hangs_loses_the_camera_within_its_time(controller: Controller, pi: Pi) -> None:
@@ -120,7 +120,7 @@ def test_a_pi_that_hangs_loses_the_camera_within_its_time(controller: Controller
     begun_us = time.monotonic_ns() // 1000
     controller.until(lambda: controller.pin(CAMERA_PIN) == "0")
     took_s = (time.monotonic_ns() // 1000 - begun_us) / 1e6
-    assert took_s < 5.0, "the link's own second, then the controller's two"
+    assert took_s < 3.0, "the last heartbeat, then the controller's two seconds"
     pi.until(lambda: not pi.light.state().lit)
 
 
@@ -130,7 +130,7 @@ def test_a_controller_that_is_reset_is_safe_and_is_found_again(controller: Contr
     pi.until(lambda: not pi.light.state().lit and pi.link.fault() is not None)
     controller.start("watchdog")
     pi.until(lambda: pi.link.live)
-    assert controller.pin(CAMERA_PIN) == "0"
+    assert controller.driven(CAMERA_PIN) == ["0", "1", "0"], "off from the first instruction of the new life"
     pi.until(lambda: pi.light.state().lit)  # the light is wanted still; the camera must be asked for anew
     assert not pi.power.powered
 
@@ -158,7 +158,7 @@ def test_noise_on_the_line_changes_nothing(controller: Controller, pi: Pi) -> No
     for noise in (b"\x00\xff" * 500, b"=1 state=live light=0*0000\n", b">1 hello 1 AAAA*FFFF\n", b"!9 down 1*1234\n"):
         controller.inject(noise)
     pi.until(lambda: pi.light.state().lit and pi.power.powered)
-    assert controller.pin(CAMERA_PIN) == "1"
+    assert controller.driven(CAMERA_PIN) == ["0", "1"], "never cut, not for a moment"
     assert pi.edges == []
 
 
