@@ -54,6 +54,13 @@ class Coverage(NamedTuple):
     sensed: int = 0
     """Those of them with the light sensed lit."""
     sound: int = 0
+    held: int = 0
+    """Of a pre-event buffer; they count in neither of the light's figures."""
+
+    @property
+    def announced(self) -> int:
+        """Those that the recording light answers for."""
+        return self.chunks - self.held
 
     def plus(self, other: Coverage) -> Coverage:
         """Add up."""
@@ -73,11 +80,12 @@ class Take:
     lit: int = 0
     sensed: int = 0
     sound: int = 0
+    held: int = 0
 
     @property
     def coverage(self) -> Coverage:
         """What was on throughout."""
-        return Coverage(self.chunks, self.lit, self.sensed, self.sound)
+        return Coverage(self.chunks, self.lit, self.sensed, self.sound, self.held)
 
 
 @dataclass(slots=True)
@@ -182,6 +190,9 @@ def _add_media(piece: Piece, header: Header, start_ns: int, end_ns: int) -> None
     commanded, sensed = header.stamp.commanded, header.stamp.sensed
     take.chunks += 1
     take.sound += bool(header.flags & Flags.SOUND)
+    if header.flags & Flags.PRE_EVENT:
+        take.held += 1
+        return
     if commanded is Light.LIT and sensed in (Light.LIT, Light.UNSENSED):
         take.lit += 1
         take.sensed += sensed is Light.LIT

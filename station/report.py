@@ -52,6 +52,7 @@ def recording_as_json(item: RecordingReport) -> dict[str, Any]:
         "indicator": _indicator(media),
         "sound": {"chunks": media.sound_chunks, "coverage": _share(media.sound_chunks, media.chunks)},
         "clock": _clock(item.segments[0].first),
+        "pre_event": {"chunks": media.pre_event_chunks, "duration_s": media.pre_event_ns / 1e9},
         "gaps": [_gap(gap, media) for gap in media.gaps],
         "notes": list(item.notes),
     }
@@ -94,8 +95,15 @@ def recording_text(item: RecordingReport) -> Iterator[str]:
             f"  {utc(media.start_utc_ns)} to {utc(media.end_utc_ns)}, {media.duration_ns / 1e9:.1f} s, {item.profile}, "
             f"{media.chunks} chunks in {len(item.segments)} segments"
         )
-        sensed = f", sensed lit for {_share(media.sensed_chunks, media.chunks):.1%}" if media.sensed_chunks else ""
-        yield f"  Recording light on for {_share(media.lit_chunks, media.chunks):.1%} of chunks{sensed}"
+        announced = media.announced_chunks
+        sensed = f", sensed lit for {_share(media.sensed_chunks, announced):.1%}" if media.sensed_chunks else ""
+        after = " after the pre-event buffer" if media.pre_event_chunks else ""
+        yield f"  Recording light on for {_share(media.lit_chunks, announced):.1%} of chunks{after}{sensed}"
+        if media.pre_event_chunks:
+            yield (
+                f"  Its first {media.pre_event_ns / 1e9:.1f} s ({media.pre_event_chunks} chunks) were held in memory "
+                "before the recording was started"
+            )
         yield f"  Sound in {_share(media.sound_chunks, media.chunks):.1%} of chunks"
     for gap in media.gaps[:20]:
         yield (
@@ -140,7 +148,7 @@ def _indicator(media: MediaSummary) -> dict[str, Any]:
         "lit_chunks": media.lit_chunks,
         "dark_chunks": media.dark_chunks,
         "sensed_lit_chunks": media.sensed_chunks,
-        "coverage": _share(media.lit_chunks, media.chunks),
+        "coverage": _share(media.lit_chunks, media.announced_chunks),
     }
 
 

@@ -83,6 +83,7 @@ def _coverage(coverage: Coverage) -> dict[str, int]:
         "lit_chunks": coverage.lit,
         "sensed_lit_chunks": coverage.sensed,
         "sound_chunks": coverage.sound,
+        "pre_event_chunks": coverage.held,
     }
 
 

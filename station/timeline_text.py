@@ -69,9 +69,12 @@ def _span(span: Span) -> str:
         parts.append(f"segment {first}" if first == last else f"segments {first} to {last}")
     coverage = span.coverage
     if coverage.chunks:
-        parts.append(f"light on for {coverage.lit / coverage.chunks:.1%}")
+        if coverage.announced:
+            parts.append(f"light on for {coverage.lit / coverage.announced:.1%}")
         if coverage.sensed:
-            parts[-1] += f" (sensed {coverage.sensed / coverage.chunks:.1%})"
+            parts[-1] += f" (sensed {coverage.sensed / coverage.announced:.1%})"
+        if coverage.held:
+            parts.append(f"{coverage.held} chunks of a pre-event buffer")
         parts.append(f"sound for {coverage.sound / coverage.chunks:.1%}")
     if span.detail:
         parts.append(span.detail)

@@ -8,7 +8,8 @@
 4. Nothing follows a closing.
 5. Particulars are what the kind of chunk allows.
 6. The opening's key path leads from the device's identity to the segment's key.
-7. The last signature is good for the chain value that all the records before it lead to. As that value covers every
+7. Media chunks from a pre-event buffer come before all others.
+8. The last signature is good for the chain value that all the records before it lead to. As that value covers every
    header, body digest and signature before it, one good signature vouches for the whole; where it fails, bisection
    finds the last one that is good.
 """
@@ -24,7 +25,7 @@ from storage.chain import Tip, link, signed_bytes
 from storage.errors import FormatError, UnsignedError
 from storage.keyfiles import device_id
 from storage.keypath import check_path
-from storage.layout import SIGNATURE_BYTES, TAG_BYTES, Header, Kind
+from storage.layout import SIGNATURE_BYTES, TAG_BYTES, Flags, Header, Kind
 from storage.particulars import Gap, Opening, parse_closing, parse_gaps, parse_opening
 
 _NO_SIGNATURE = bytes(SIGNATURE_BYTES)
@@ -52,6 +53,8 @@ class SegmentCheck:
         self.opening: Opening | None = None
         self.reason: str | None = None
         self.chunks: list[CheckedChunk] = []
+        self._started = False
+        """A media chunk was seen that no pre-event buffer held."""
 
     def add(self, header: Header, head: bytes | memoryview, body_digest: bytes, signature: bytes, offset: int) -> None:
         """Take the next record; `head` is its header and particulars, `offset` its place in the file.
@@ -101,6 +104,9 @@ class SegmentCheck:
             raise FormatError(f"chunk {header.chunk} is of another segment, recording, boot or device")
         if header.chunk != number:
             raise FormatError(f"chunk {header.chunk} stands where chunk {number} should")
+        if header.flags & Flags.PRE_EVENT and self._started:
+            raise FormatError(f"chunk {number} is of a pre-event buffer and follows one that is not")
+        self._started |= header.kind == Kind.MEDIA and not header.flags & Flags.PRE_EVENT
         allowed = _MEDIA_KINDS if any(first.place.recording) else _JOURNAL_KINDS
         if header.kind not in allowed:
             raise FormatError(f"chunk {number} is of a kind that does not belong there")

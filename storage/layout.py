@@ -40,7 +40,9 @@ class Flags(IntFlag):
     """The chunk begins with a key picture (IDR)."""
     SOUND = 2
     """The microphone was live for the whole of the chunk."""
-    KNOWN = 3
+    PRE_EVENT = 4
+    """The chunk was held in memory before the recording was started: the light did not say *recording* then."""
+    KNOWN = 7
 
 
 class ClockSource(IntEnum):

@@ -31,7 +31,15 @@ class MediaSummary:
     """Sensed lit for the whole chunk."""
     dark_chunks: int = 0
     sound_chunks: int = 0
+    pre_event_chunks: int = 0
+    """Held in memory before the recording was started; the three counts of the light leave them out."""
+    pre_event_ns: int = 0
     gaps: tuple[Gap, ...] = ()
+
+    @property
+    def announced_chunks(self) -> int:
+        """Those that the recording light answers for: all but those of a pre-event buffer."""
+        return self.chunks - self.pre_event_chunks
 
 
 def summarise(chunks: Iterable[CheckedChunk]) -> MediaSummary:
@@ -45,7 +53,7 @@ def summarise(chunks: Iterable[CheckedChunk]) -> MediaSummary:
     if not media:
         return MediaSummary(gaps=last_gaps)
     first, last = media[0].header.stamp, media[-1].header.stamp
-    lit = sensed = dark = sound = 0
+    lit = sensed = dark = sound = held = held_ns = 0
     gaps: list[Gap] = []
     expected_ns = first.monotonic_ns
     for chunk in media:
@@ -56,11 +64,15 @@ def summarise(chunks: Iterable[CheckedChunk]) -> MediaSummary:
             gaps.append(Gap("video", expected_ns, hole_ns, 0, UNACCOUNTED))
         gaps.extend(chunk.gaps)
         expected_ns = stamp.monotonic_ns + stamp.duration_ns
+        sound += bool(chunk.header.flags & Flags.SOUND)
+        if chunk.header.flags & Flags.PRE_EVENT:
+            held += 1
+            held_ns += stamp.duration_ns
+            continue
         is_lit = stamp.commanded == Light.LIT and stamp.sensed in (Light.LIT, Light.UNSENSED)
         lit += is_lit
         dark += not is_lit
         sensed += is_lit and stamp.sensed == Light.LIT
-        sound += bool(chunk.header.flags & Flags.SOUND)
     gaps.extend(last_gaps)
     return MediaSummary(
         chunks=len(media),
@@ -73,6 +85,8 @@ def summarise(chunks: Iterable[CheckedChunk]) -> MediaSummary:
         sensed_chunks=sensed,
         dark_chunks=dark,
         sound_chunks=sound,
+        pre_event_chunks=held,
+        pre_event_ns=held_ns,
         gaps=tuple(gaps),
     )
 
@@ -107,5 +121,7 @@ def merge(parts: Iterable[MediaSummary]) -> MediaSummary:
         sensed_chunks=sum(part.sensed_chunks for part in some),
         dark_chunks=sum(part.dark_chunks for part in some),
         sound_chunks=sum(part.sound_chunks for part in some),
+        pre_event_chunks=sum(part.pre_event_chunks for part in some),
+        pre_event_ns=sum(part.pre_event_ns for part in some),
         gaps=tuple(gaps),
     )

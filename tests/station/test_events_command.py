@@ -193,7 +193,13 @@ def test_json(bench: Bench) -> None:
         "duration_s": 61.5, "measured_by": "monotonic clock", "segments": [1, 1], "recording": None, "media": None,
         "detail": "", "verified": True,
     }  # fmt: skip
-    assert spans[1]["media"] == {"chunks": 6, "lit_chunks": 6, "sensed_lit_chunks": 6, "sound_chunks": 6}
+    assert spans[1]["media"] == {
+        "chunks": 6,
+        "lit_chunks": 6,
+        "sensed_lit_chunks": 6,
+        "sound_chunks": 6,
+        "pre_event_chunks": 0,
+    }
     assert (spans[1]["recording"], spans[5]["measured_by"]) == (ONE.hex(), "wall clock")
     assert (spans[-1]["end"], spans[-1]["duration_s"], spans[-1]["measured_by"]) == (None, None, None)
     entries = [item for item in told["timeline"] if "entry" in item]

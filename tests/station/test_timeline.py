@@ -24,7 +24,7 @@ from station.timeline_text import as_text, duration, event_text, shown
 from storage.check import CheckedChunk
 from storage.events import Detail, Event
 from storage.inventory import Scope
-from storage.layout import ClockSource, Light, Stamp
+from storage.layout import ClockSource, Flags, Light, Stamp
 from storage.layout import Kind as ChunkKind
 from storage.particulars import Gap
 from storage.segment_report import Status
@@ -371,6 +371,22 @@ def test_a_part_that_is_missing_is_no_hole() -> None:
     timeline = build([footage(1, 0, 5, "rotation"), footage(3, 5, 9)], whole=False)
     assert shape(timeline) == [("recording", 9)]
     assert (Kind.STOPPED, "segment 2 is not there") in [(entry.kind, entry.detail) for entry in timeline.entries]
+
+
+def test_light_is_not_expected_to_cover_a_pre_event_buffer() -> None:
+    chunks = [
+        chunk(
+            ChunkKind.MEDIA,
+            stamp(at_s, 1, commanded=Light.PARTLY if at_s < 2 else Light.LIT, sensed=Light.UNSENSED),
+            recording=R,
+            flags=Flags.PRE_EVENT if at_s < 2 else Flags.SOUND,
+        )
+        for at_s in range(4)
+    ]
+    timeline = build([story(1, chunks)], whole=False)
+    assert timeline.spans[0].coverage == Coverage(4, 2, 0, 2, 2)
+    assert not [entry for entry in timeline.entries if entry.kind is Kind.LIGHT]
+    assert "2 chunks of a pre-event buffer" in "\n".join(as_text(timeline))
 
 
 def test_light_that_did_not_cover_footage() -> None:

@@ -177,7 +177,7 @@ def read_record(data: bytes, at: int) -> tuple[Record, int]:
     commanded, sensed, reserved = raw[101:]
     need(magic == b"GTG1", "magic")
     need(1 <= kind <= 5, "kind")
-    need(flags < 4 and (kind == MEDIA or flags == 0), "flags")
+    need(flags < 8 and (kind == MEDIA or flags == 0), "flags")
     need(16 <= body <= 1 << 24, "body length")
     need(number <= 65535, "chunk number")
     need(1 <= segment < 1 << 32, "segment number")
@@ -341,6 +341,8 @@ def verify_segment(name: str, data: bytes, identity: bytes) -> Segment:
                 need(record.kind != OPENING, "a second opening")
                 need(record.kind != MEDIA or record.recording != ZERO, "media in a journal")
                 need(record.kind not in (CLOSING, HEARTBEAT) or len(record.body) == 16, "a body where there is none")
+                plain = any(other.kind == MEDIA and not other.flags & 4 for other in records)
+                need(not (record.flags & 4 and plain), "a pre-event chunk after one that is none")
                 record.particulars = check_particulars(record)
                 before = (last.chain, last.signature)
             digest = sha256(record.body).digest()
@@ -389,6 +391,7 @@ class Recording:
     chunks: int
     gaps: list[list[Any]]
     lit: float
+    pre_event: int
 
 
 @dataclass
@@ -435,12 +438,14 @@ def judge_recording(parts: list[Segment], there: dict[int, Segment], alone: bool
         (index, index) for index in range(len(parts))
     ] and [part.reason == "rotation" for part in parts] == [True] * (len(parts) - 1) + [False]
     media = [record for part in parts for record in part.records if record.kind == MEDIA]
+    announced = [record for record in media if not record.flags & 4]
     return Recording(
         verdict if complete or alone else gravest(verdict, MISSING),
         len(parts),
         len(media),
         [gap for part in parts for record in part.records for gap in record.particulars.get("gaps", [])],
-        sum(record.lit for record in media) / len(media) if media else 0.0,
+        sum(record.lit for record in announced) / len(announced) if announced else 0.0,
+        len(media) - len(announced),
     )
 
 

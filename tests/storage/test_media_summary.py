@@ -27,8 +27,12 @@ def record(
     wait_ns: dict[int, int] | None = None,
     gaps: dict[int, Gap] | None = None,
     last: tuple[Gap, ...] = (),
+    held: int = 0,
 ) -> RecordingReport:
-    """Record chunks of a second each; before chunk n pass `wait_ns[n]`, and tell of `gaps[n]`."""
+    """Record chunks of a second each; before chunk n pass `wait_ns[n]`, and tell of `gaps[n]`.
+
+    The first `held` of them are of a pre-event buffer.
+    """
     device = Device(base, STATION)
     device.clock.now_ns = 0
     with device.open() as store:
@@ -37,6 +41,7 @@ def record(
             device.clock.now_ns += (wait_ns or {}).get(number, 0)
             stamp = device.clock.stamp(SECOND, commanded=commanded, sensed=sensed)
             flags = Flags.SOUND if (sound or [True] * len(lights))[number] else Flags(0)
+            flags |= Flags.PRE_EVENT if number < held else Flags(0)
             segment.media(stamp, b"m", flags, (gaps[number],) if gaps and number in gaps else ())
         segment.close("stop", device.clock.stamp(), last)
     return verify(device.flash, device.identity).recordings[0]
@@ -55,6 +60,21 @@ def record(
 def test_what_the_light_covers(tmp_path: Path, light: tuple[Light, Light], covered: bool, sensed: bool) -> None:
     media = record(tmp_path, [light]).media
     assert (media.lit_chunks, media.dark_chunks, media.sensed_chunks) == (covered, not covered, sensed)
+
+
+def test_the_light_does_not_answer_for_a_pre_event_buffer(tmp_path: Path) -> None:
+    recording = record(tmp_path, [(Light.PARTLY, Light.PARTLY)] * 2 + [LIT] * 3 + [(Light.LIT, Light.DARK)], held=2)
+    told = recording_as_json(recording)
+    assert told["indicator"] == {"lit_chunks": 3, "dark_chunks": 1, "sensed_lit_chunks": 3, "coverage": 0.75}
+    assert (told["chunks"], told["pre_event"]) == (6, {"chunks": 2, "duration_s": 2.0})
+    text = "\n".join(recording_text(recording))
+    assert "light on for 75.0% of chunks after the pre-event buffer, sensed lit for 75.0%" in text
+    assert "Its first 2.0 s (2 chunks) were held in memory before the recording was started" in text
+
+
+def test_nothing_but_a_pre_event_buffer(tmp_path: Path) -> None:
+    told = recording_as_json(record(tmp_path, [(Light.PARTLY, Light.PARTLY)] * 2, held=2))
+    assert told["indicator"] == {"lit_chunks": 0, "dark_chunks": 0, "sensed_lit_chunks": 0, "coverage": 0.0}
 
 
 def test_shares_over_a_recording(tmp_path: Path) -> None:

@@ -67,14 +67,16 @@ def both(path: Path, device: Device) -> tuple[outsider.Report, StoreReport]:
     }
     assert theirs.missing == [number for first, last in ours.missing_segments for number in range(first, last + 1)]
     assert {
-        key: (item.verdict, item.parts, item.chunks, item.gaps, item.lit) for key, item in theirs.recordings.items()
+        key: (item.verdict, item.parts, item.chunks, item.gaps, item.lit, item.pre_event)
+        for key, item in theirs.recordings.items()
     } == {
         item.id.hex(): (
             item.verdict.value,
             len(item.segments),
             item.media.chunks,
             [[gap.track, gap.start_ns, gap.duration_ns, gap.lost_units, gap.cause] for gap in item.media.gaps],
-            item.media.lit_chunks / item.media.chunks if item.media.chunks else 0.0,
+            item.media.lit_chunks / item.media.announced_chunks if item.media.announced_chunks else 0.0,
+            item.media.pre_event_chunks,
         )
         for item in ours.recordings
     }

@@ -84,12 +84,23 @@ GOOD: dict[str, Callable[[], bytes]] = {
     "journal": lambda: seal([CLOSING]),
     "media": media,
     "all flags": lambda: media(flags=Flags.KEY | Flags.SOUND),
+    "pre-event chunks first": lambda: seal(
+        [
+            *((Kind.MEDIA, b"m", flags, b"") for flags in (Flags.PRE_EVENT | Flags.KEY, Flags.PRE_EVENT, Flags.KEY)),
+            CLOSING,
+        ],
+        recording=RECORDING,
+    ),
     "gaps in a closing": lambda: closing(cbor.encode({"reason": "fault", "gaps": [["audio", 1, 2, 3, "x"]]})),
     "gap": lambda: gaps(["video", 1, 2**63 - 1, 0, "cause ë"]),
     "many gaps": lambda: gaps(*[["audio", 0, 0, 0, ""]] * 256),
     "many envelopes": lambda: opening(envelopes=[envelope()] * 32),
 }
 BAD: dict[str, Callable[[], bytes]] = {
+    "a pre-event chunk later": lambda: seal(
+        [(Kind.MEDIA, b"m", Flags.KEY, b""), (Kind.MEDIA, b"m", Flags.PRE_EVENT, b"")], recording=RECORDING
+    ),
+    "an event before the event": lambda: seal([(Kind.EVENTS, b"\x80", Flags.PRE_EVENT, b""), CLOSING]),
     "opening with flags": lambda: seal([CLOSING], flags=Flags.KEY),
     "heartbeat with flags": lambda: seal([(Kind.HEARTBEAT, b"", Flags.KEY, b""), CLOSING]),
     "heartbeat with particulars": lambda: seal([(Kind.HEARTBEAT, b"", Flags(0), b"\xa0"), CLOSING]),
