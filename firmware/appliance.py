@@ -73,6 +73,10 @@ class Records(Protocol):
         """End it."""
         ...
 
+    def buffer(self, on: bool) -> None:
+        """Fill a pre-event buffer until a recording begins, or stop filling it."""
+        ...
+
     def note(self, name: str, **details: str | int | bool | None) -> None:
         """Put an event on record."""
         ...
@@ -100,6 +104,8 @@ class ApplianceTimes:
 
     light: LightTimes = field(default_factory=LightTimes)
     shut_down_ns: int = 15_000_000_000
+    buffer_after_ns: int = 2_000_000_000
+    """How long the light has said that a pre-event buffer is filled before that begins: one round of its pattern."""
     last_words_ns: int = 3_000_000_000
     """How long the fault is shown before a device whose recorder died ends, to be started anew."""
 
@@ -162,6 +168,7 @@ class Appliance:
         self._health: Health | None = None
         self._reminded_ns = 0
         self._ends_ns: int | None = None
+        self._buffer_due_ns: int | None = None
         self._light_check = LightCheck(times.light)
         self._storing_check = StoringCheck()
         self._glow_check = GlowCheck()
@@ -297,6 +304,9 @@ class Appliance:
             self._fault = self._fault or "the recorder ended by itself"
             self._signal(Signal.FAILED)
         self._check_standing()
+        if self._buffer_due_ns is not None and now_ns >= self._buffer_due_ns:
+            self._buffer_due_ns = None
+            self._recorder.buffer(True)
         self._check_reminder(now_ns)
         self._check_end(now_ns)
 
@@ -335,7 +345,21 @@ class Appliance:
         if changed:
             self._recorder.note("state", before=before.value, after=self._state.value, signal=signal.value)
             self._show()
+            self._tell_buffer()
             self._on_change(self.snapshot)
+
+    def _tell_buffer(self) -> None:
+        """A pre-event buffer is filled in standby alone, after the light has said so for a while.
+
+        A press goes on to announce with the buffer as it is; the recording that begins then takes it.
+        """
+        self._buffer_due_ns = None
+        if not self._rules.buffering or self._state is State.ANNOUNCING or self._state in KEEPING:
+            return
+        if self._state is State.STANDBY:
+            self._buffer_due_ns = self._clock.monotonic_ns() + self._times.buffer_after_ns
+        elif self._state is not State.OFF:
+            self._recorder.buffer(False)
 
     def _show(self) -> None:
         cue = standing_cue(self._state, live=self._live, buffering=self._rules.buffering)

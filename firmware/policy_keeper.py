@@ -205,8 +205,6 @@ def _checked(policy: Policy) -> Policy:
     profile = policy.recording.video_profile
     if profile not in PROFILES:
         raise PolicyError(f"policy key recording.video_profile: {profile!r} is none of {', '.join(PROFILES)}")
-    if policy.recording.pre_event_s:
-        raise PolicyError("policy key recording.pre_event_s: this device has no pre-event buffer yet; give 0")
     return policy
 
 

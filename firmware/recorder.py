@@ -10,19 +10,22 @@ from __future__ import annotations
 import queue
 import secrets
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
 from capture.chunk import CmafChunk
 from capture.chunk import Gap as CaptureGap
 from capture.errors import CaptureError
+from capture.retime import Retimer
 from drivers.errors import DriverError
+from firmware.capture_source import CaptureSource
 from firmware.stamps import Stamper
+from firmware.standby_capture import StandbyCapture
 from storage.errors import StorageError, StoreFullError
 from storage.events import Event, encode_events
-from storage.layout import Flags, Kind, parse_header
+from storage.layout import Flags, Kind, Stamp, parse_header
 from storage.particulars import Gap
 from storage.seal import SealedChunk
 from storage.store import Segment, Store
@@ -31,41 +34,6 @@ _COMMANDS = 256
 _POLL_S = 0.1
 _DRAIN_NS = 5_000_000_000
 _MAX_EVENTS_KEPT = 512
-
-
-class CaptureSource(Protocol):
-    """What the recorder needs of `capture.Capture`."""
-
-    @property
-    def init_segment(self) -> bytes:
-        """The MP4 header, once a chunk was read."""
-        ...
-
-    def start(self) -> None:
-        """Start camera and microphone."""
-        ...
-
-    def read(self, timeout_s: float) -> CmafChunk | None:
-        """Return the next chunk, or None: after the time-out, or at once when `ended`."""
-        ...
-
-    @property
-    def ended(self) -> bool:
-        """Everything was read after a stop."""
-        ...
-
-    @property
-    def pending_gaps(self) -> tuple[CaptureGap, ...]:
-        """Gaps that no chunk carries."""
-        ...
-
-    def request_stop(self) -> None:
-        """Stop camera and microphone; what was captured can still be read."""
-        ...
-
-    def close(self) -> None:
-        """Let go of both. Idempotent."""
-        ...
 
 
 class News(Enum):
@@ -95,6 +63,8 @@ class RecorderTimes:
     segment_ns: int = 60_000_000_000
     heartbeat_ns: int = 10_000_000_000
     key_interval_ns: int = 1_000_000_000
+    pre_event_ns: int = 0
+    """How much footage from before a recording may be held in memory; 0 is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +87,8 @@ class _Command(Enum):
     START = 1
     STOP = 2
     SHUT_DOWN = 3
+    BUFFER = 4
+    UNBUFFER = 5
 
 
 @dataclass(slots=True)
@@ -132,6 +104,11 @@ class _Take:
     """What it will be closed for; the camera's fault unless something else happens first."""
     stopped_ns: int | None = None
     power_off: bool = False
+    retimer: Retimer | None = None
+    buffered: bool = False
+    """The capture ran before the recording was started."""
+    asked_ns: int = 0
+    """When the recorder was told to start it, with the light lit and confirmed."""
 
 
 class Recorder:
@@ -148,8 +125,12 @@ class Recorder:
         monotonic_ns: Callable[[], int],
         times: RecorderTimes = RecorderTimes(),
         on_sound: Callable[[bool], None] | None = None,
+        on_buffer_trouble: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        """`on_sound` is told when the microphone goes silent while recording (False), and when it is back."""
+        """`on_sound` is told when the microphone goes silent while recording (False), and when it is back.
+
+        `on_buffer_trouble` is told why the pre-event buffer cannot be filled, and with an empty text that it can again.
+        """
         self._store = store
         self._on_sound = on_sound
         self._sound = True
@@ -166,6 +147,7 @@ class Recorder:
         self._events_dropped = 0
         self._events_lock = threading.Lock()
         self._wake = threading.Event()
+        self._standby = StandbyCapture(make_capture, stamper, times.pre_event_ns, self.note, on_buffer_trouble)
         self._segment: Segment | None = None
         self._progress = Progress(bytes(16), 0, 0, bytes(32), 0, 0)
         self._recording = bytes(16)
@@ -183,6 +165,10 @@ class Recorder:
     def stop(self, reason: str = "stop") -> None:
         """End the recording that is under way, if one is, for a closing reason of the format."""
         self._command(_Command.STOP, reason)
+
+    def buffer(self, on: bool) -> None:
+        """Fill the pre-event buffer until a recording begins, if the policy allows one; people nearby are shown so."""
+        self._command(_Command.BUFFER if on else _Command.UNBUFFER)
 
     def shut_down(self, timeout_s: float) -> bool:
         """Close whatever is open for power-off and end the thread; return whether it ended in time."""
@@ -239,11 +225,13 @@ class Recorder:
             # A must-run thread that dies of a bug must not die in silence: report, then let the traceback be seen.
             self._on_report(Report(News.FAILED, f"the recorder failed: {type(error).__name__}: {error}"))
             raise
+        finally:
+            self._standby.want(False)
 
     def _idle(self) -> bool:
         """Keep the journal until a recording is to begin (True) or the end has come (False)."""
         while True:
-            self._wake.wait(self._times.heartbeat_ns / 1e9)
+            self._wait()
             woken = self._wake.is_set()
             self._wake.clear()
             segment = self._require_segment()
@@ -253,39 +241,55 @@ class Recorder:
             while (command := self._next_command()) is not None:
                 if command[0] is _Command.START:
                     return True
+                if command[0] in (_Command.BUFFER, _Command.UNBUFFER):
+                    self._standby.want(command[0] is _Command.BUFFER)
                 if command[0] is _Command.SHUT_DOWN:
+                    self._standby.want(False)
+                    self._write_events()
                     self._close("power-off")
                     return False
             if segment.chunks > 10_000:
                 self._close("rotation")
                 self._open_journal()
 
+    def _wait(self) -> None:
+        """Wait for something to do or until a heartbeat is due; meanwhile fill the pre-event buffer, if wanted."""
+        deadline_s = time.monotonic() + self._times.heartbeat_ns / 1e9
+        while self._standby.active and not self._wake.is_set() and time.monotonic() < deadline_s:
+            self._standby.step()
+        self._wake.wait(max(0.0, deadline_s - time.monotonic()))
+
     def _record(self) -> None:
         """Make one recording, from the first picture to its closing; the journal is open again afterwards."""
         self._recording, self._started = secrets.token_bytes(16), False
         self._pictureless.clear()
-        capture = self._make_capture()
-        take = _Take(capture)
+        handed = self._standby.hand_over()
+        take = (
+            _Take(handed.capture, buffered=True, asked_ns=self._monotonic_ns())
+            if handed
+            else _Take(self._make_capture())
+        )
         try:
-            self._run_take(take)
+            self._run_take(take, handed.held if handed else iter(()))
         finally:
-            capture.close()
+            take.capture.close()
         self._on_report(Report(News.ENDED, take.reason, self._recording))
         self._recording = bytes(16)
         if take.power_off:
             self._command(_Command.SHUT_DOWN)
 
-    def _run_take(self, take: _Take) -> None:
-        """Capture, seal and rotate until stopped, the device is full, or the camera fails."""
+    def _run_take(self, take: _Take, held: Iterator[tuple[CmafChunk, Stamp]]) -> None:
+        """Keep what was held; then capture and seal until stopped, the device is full, or the camera fails."""
         try:
-            take.capture.start()
+            if not take.buffered:
+                take.capture.start()
+            for early, stamp in held:
+                self._keep(take, early, stamp)
             while not take.capture.ended:
                 self._obey(take)
                 chunk = take.capture.read(_POLL_S)
                 if chunk is not None:
-                    self._rotate(take, chunk)
-                    self._write_events()
-                    self._seal(chunk)
+                    self._keep(take, chunk, self._stamper.over(chunk.start_ns, chunk.duration_ns))
         except StoreFullError as error:
             take.reason = "full"
             self.note("full", text=str(error))
@@ -297,12 +301,23 @@ class Recorder:
         if self._segment is None:
             self._open_journal()
 
+    def _keep(self, take: _Take, chunk: CmafChunk, stamp: Stamp) -> None:
+        flags = Flags(0)
+        if take.buffered:
+            # What was on its way when the recording was started was captured before it, too.
+            flags = Flags.PRE_EVENT if chunk.start_ns < take.asked_ns else flags
+            take.retimer = take.retimer or Retimer(take.capture.init_segment)
+            chunk = take.retimer(chunk)
+        self._rotate(take, chunk)
+        self._write_events()
+        self._seal(chunk, stamp, flags)
+
     def _obey(self, take: _Take) -> None:
         """Take note of commands; raise if the camera goes on although it was stopped."""
         while (found := self._next_command()) is not None:
             command, text = found
             take.power_off |= command is _Command.SHUT_DOWN
-            if command is not _Command.START and take.stopped_ns is None:
+            if command in (_Command.STOP, _Command.SHUT_DOWN) and take.stopped_ns is None:
                 take.stopped_ns = self._monotonic_ns()
                 take.reason = text or "power-off"
                 take.capture.request_stop()
@@ -320,7 +335,11 @@ class Recorder:
         take.begun, take.segment_start_ns = True, chunk.start_ns
         stamp = self._stamper.over(chunk.start_ns, 0)
         self._segment = self._store.begin(
-            stamp, recording=self._recording, part=take.part, profile=self._profile, init=take.capture.init_segment
+            stamp,
+            recording=self._recording,
+            part=take.part,
+            profile=self._profile,
+            init=take.capture.init_segment,
         )
 
     def _rotation_due(self, chunk: CmafChunk, segment_start_ns: int) -> bool:
@@ -330,13 +349,12 @@ class Recorder:
             return True
         return chunk.key and length_ns + self._times.key_interval_ns > self._times.segment_ns
 
-    def _seal(self, chunk: CmafChunk) -> None:
+    def _seal(self, chunk: CmafChunk, stamp: Stamp, flags: Flags) -> None:
         if chunk.audio_live is not self._sound:
             self._sound = chunk.audio_live
             if self._on_sound is not None:
                 self._on_sound(self._sound)
-        flags = (Flags.KEY if chunk.key else Flags(0)) | (Flags.SOUND if chunk.audio_live else Flags(0))
-        stamp = self._stamper.over(chunk.start_ns, chunk.duration_ns)
+        flags |= (Flags.KEY if chunk.key else Flags(0)) | (Flags.SOUND if chunk.audio_live else Flags(0))
         segment = self._require_segment()
         if not chunk.frames:
             self._pictureless.add((segment.number, segment.chunks))

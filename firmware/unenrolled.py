@@ -35,6 +35,9 @@ class NoRecorder:
     def stop(self, reason: str = "stop") -> None:
         """Nothing runs that could be stopped."""
 
+    def buffer(self, on: bool) -> None:
+        """There is nothing to fill it with, and no policy that allows one."""
+
     def note(self, name: str, **details: str | int | bool | None) -> None:
         """Log it."""
         _log.info("%s %s", name, details or "")

@@ -7,6 +7,7 @@ import queue
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,6 +49,7 @@ from storage.store import Store, StoreSettings
 _log = logging.getLogger("getuige")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _INPUTS = 4096
+_NO_BUFFER = "the companion controller keeps the camera without power until the light is lit: nothing is held before"
 
 
 def boot_id() -> bytes:
@@ -95,6 +97,10 @@ class Device:
             self.rules = Rules.of(self.policy) if self.policy else Rules()
             self._health_s = health_s
             parts.audible = self.rules.on_dark_announce
+            if self.rules.buffering and parts.board.camera_power.driver == "companion":
+                # It gives the camera no power in standby, whatever a policy says.
+                self.rules = replace(self.rules, buffering=False)
+                self._put(Trouble("pre-event buffer", _NO_BUFFER))
             self.hardware: Hardware = make_hardware(parts, self._stack, clock)
             self._link = parts.link
             self._link_fault = ""
@@ -170,8 +176,10 @@ class Device:
             times=RecorderTimes(
                 segment_ns=settings.recording.segment_s * 1_000_000_000,
                 heartbeat_ns=settings.recording.heartbeat_s * 1_000_000_000,
+                pre_event_ns=policy.recording.pre_event_s * 1_000_000_000 if self.rules.buffering else 0,
             ),
             on_sound=self._sound if self.hardware.microphone.present else None,
+            on_buffer_trouble=lambda text: self._put(Trouble("pre-event buffer", text)),
         )
         recorder.note(
             "boot",

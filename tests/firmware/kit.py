@@ -69,10 +69,19 @@ class FakeCapture:
         self._refuses = refuses
         self._never_stops = never_stops
         self._items: queue.Queue[CmafChunk | Exception | None] = queue.Queue(10_000)
+        self._idle = threading.Event()
 
     def feed(self, *items: CmafChunk | Exception) -> None:
         for item in items:
             self._items.put(item, timeout=PATIENCE_S)
+
+    def until_read(self) -> None:
+        """Wait until all that was fed was read, and what was read was dealt with."""
+        while not self._items.empty():
+            self._idle.wait(PATIENCE_S)
+            self._idle.clear()
+        self._idle.clear()
+        assert self._idle.wait(PATIENCE_S)
 
     def start(self) -> None:
         self.started.set()
@@ -83,6 +92,7 @@ class FakeCapture:
         try:
             item = self._items.get(timeout=timeout_s)
         except queue.Empty:
+            self._idle.set()
             return None
         if isinstance(item, Exception):
             raise item
@@ -153,6 +163,7 @@ class Bench:
     base: Path
     captures: list[FakeCapture] = field(default_factory=list)
     times: RecorderTimes = field(default_factory=RecorderTimes)
+    buffer_trouble: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.enrolled = Enrolled(self.base, StationKey.generate(hybrid=False))
@@ -170,6 +181,7 @@ class Bench:
             self.watched.report,
             monotonic_ns=self.clock.monotonic_ns,
             times=self.times,
+            on_buffer_trouble=self.buffer_trouble.append,
         )
 
     def _durable(self, sealed: SealedChunk) -> None:

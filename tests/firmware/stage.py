@@ -106,6 +106,9 @@ class FakeRecorder:
         self._recording = False
         self.report(News.ENDED, reason)
 
+    def buffer(self, on: bool) -> None:
+        self._tell(f"buffer {'on' if on else 'off'}")
+
     def report(self, news: News, text: str = "") -> None:
         self._stage.inputs.put_nowait(Report(news, text, RECORDING))
 

@@ -319,12 +319,11 @@ def test_a_policy_that_cannot_be_written(device: Device, monkeypatch: pytest.Mon
         (sign_text(b"serial = ", UNIT), "the policy is not TOML"),
         (sign_text(b"a = " + b"[" * 50_000, UNIT), "nested too deep"),
         (sign_text(policy_text([RECIPIENT], serial="2", pre_event_s="31"), UNIT), "policy key recording.pre_event_s: "),
-        (signed(2, pre_event_s="5"), "policy key recording.pre_event_s: this device has no pre-event buffer yet"),
         (signed(2, video_profile='"8k"'), "policy key recording.video_profile: '8k' is none of 1080p30, "),
     ],
     ids=[
         "empty", "unsigned", "foreign", "changed", "cut", "mark", "long", "no TOML", "deep", "range",
-        "buffer", "profile",
+        "profile",
     ],
 )  # fmt: skip
 def test_the_last_good_one_stays_whatever_is_offered(device: Device, data: bytes, says: str) -> None:

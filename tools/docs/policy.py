@@ -32,7 +32,7 @@ expired) or 2 (unusable input). `unit.key` never goes near a device.
 """
 _FOOT = """
 A key that is not here is refused, and so is a value out of range; the reason names the key. A device also refuses a
-video profile that it does not know, and for now any `pre_event_s` but 0: it has no pre-event buffer yet.
+video profile that it does not know.
 
 ## The signature
 
