@@ -28,6 +28,7 @@ from firmware.hardware import Hardware, make_hardware
 from firmware.health import HealthWatch
 from firmware.inputs import Docked, Fall, Input, Trouble
 from firmware.light_witness import LightWitness
+from firmware.night import NightWatch
 from firmware.parts import Parts
 from firmware.patterns import NIGHT_LEVEL
 from firmware.policy_keeper import PolicyKeeper
@@ -146,6 +147,7 @@ class Device:
             floor=floor,
         )
         self._stack.callback(self.signaller.close)
+        self._night = NightWatch(hardware.clock, self.policy.signals, self._set_night) if self.policy else None
         self.appliance = Appliance(
             records,
             hardware.indicator,
@@ -245,8 +247,14 @@ class Device:
         self._service.alive()
         if self._link is not None:
             self._tend(self._link)
+        if self._night is not None:
+            self._night.look()
         if not self.signaller.alive:
             raise FirmwareError("the signaller ended by itself: the device can tell nobody what it does")
+
+    def _set_night(self, night: bool) -> None:
+        self.recorder.note("night", on=night)
+        self.signaller.set_night(night)
 
     def _tend(self, link: CompanionLink) -> None:
         """Keep the companion controller from falling to its safe state, and tell what is wrong with its line."""

@@ -74,9 +74,14 @@ class SignalRules:
     """`[signals]`: how the device speaks and shines."""
 
     languages: Annotated[
-        tuple[str, ...], Key(SomeOf("nl", "en"), "languages for the officer, the preferred one first")
+        tuple[str, ...],
+        Key(SomeOf("nl", "en"), "of cards and pages for the officer, the preferred one first; the device has no words"),
     ] = ("nl", "en")
-    night_allowed: Annotated[bool, Key(YesNo(), "the wearer may dim the light at night")] = True
+    night_allowed: Annotated[bool, Key(YesNo(), "the light is dimmed at night")] = True
+    night_from_h: Annotated[int, Key(Whole(0, 23, "full hours, local time"), "when the night begins")] = 22
+    night_until_h: Annotated[
+        int, Key(Whole(0, 23, "full hours, local time"), "when it ends; the same hour as night_from_h is no night")
+    ] = 6
     night_floor_percent: Annotated[
         int, Key(Whole(20, 100, "percent of full brightness"), "the recording light is never dimmer, at night either")
     ] = 25

@@ -225,7 +225,8 @@ def test_what_is_left_out_has_its_default() -> None:
         "reminder_min": 30, "resume_after_reboot": False,
     }  # fmt: skip
     assert dataclasses.asdict(policy.signals) == {
-        "languages": ("nl", "en"), "night_allowed": True, "night_floor_percent": 25
+        "languages": ("nl", "en"), "night_allowed": True, "night_from_h": 22, "night_until_h": 6,
+        "night_floor_percent": 25
     }  # fmt: skip
     assert dataclasses.asdict(policy.limits) == {
         "low_storage_percent": 10, "low_battery_percent": 20, "critical_battery_percent": 5
@@ -248,6 +249,8 @@ WHOLE = {
     "pre_event_s": (0, 30),
     "reminder_min": (0, 60),
     "night_floor_percent": (20, 100),
+    "night_from_h": (0, 23),
+    "night_until_h": (0, 23),
     "low_storage_percent": (1, 50),
     "low_battery_percent": (5, 50),
     "critical_battery_percent": (1, 20),
