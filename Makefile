@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run simulate test lint typecheck rooms unit bench rig vectors docs clean
+.PHONY: help setup run simulate test lint typecheck rooms unit bench soak rig vectors docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -40,6 +40,9 @@ unit: $(STAMP) ## the tests, with branch coverage of storage/ and station/
 
 bench: $(STAMP) ## measure against the limits of this machine; writes build/bench/
 	@$(PY) -m tools.bench
+
+soak: $(STAMP) ## the long tests: a shift of twelve hours; writes build/soak/
+	@$(PY) -m tools.soak.shift
 
 rig: $(STAMP) ## picamera2 and PyAudio for real, in a Debian trixie root (built once)
 	@bash tools/rig/run

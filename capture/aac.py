@@ -31,14 +31,16 @@ class AacEncoder:
         self._fmt = fmt
         self._frames = 0
         self._time_base = Fraction(1, fmt.sample_rate)
-        self._context = av.CodecContext.create("aac", "w")
-        self._context.sample_rate = fmt.sample_rate
-        self._context.layout = self._layout
-        self._context.format = "fltp"
-        self._context.bit_rate = bitrate_bps
-        self._context.time_base = self._time_base
+        context = av.CodecContext.create("aac", "w")
+        context.thread_count = 1
+        context.sample_rate = fmt.sample_rate
+        context.layout = self._layout
+        context.format = "fltp"
+        context.bit_rate = bitrate_bps
+        context.time_base = self._time_base
+        self._context: av.AudioCodecContext | None = context
         try:
-            self._context.open()
+            context.open()
         except (av.FFmpegError, ValueError) as error:
             raise CaptureError(
                 f"AAC at {fmt.sample_rate} Hz, {bitrate_bps} bit/s: refused by the encoder: {error}"
@@ -48,7 +50,7 @@ class AacEncoder:
     def config(self) -> bytes:
         """The AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1)."""
         # The encoder appends a sync extension that says "no SBR"; players do without.
-        return bytes(self._context.extradata or b"")[:2]
+        return bytes(self._require_open().extradata or b"")[:2]
 
     def encode(self, pcm: bytes) -> list[tuple[int, bytes]]:
         """Encode whole frames of interleaved s16le; gives (number of the PCM frame it decodes to, packet), from -1 on.
@@ -74,8 +76,18 @@ class AacEncoder:
         return self._packets(None) if self._frames else []
 
     def _packets(self, frame: av.AudioFrame | None) -> list[tuple[int, bytes]]:
+        context = self._require_open()
         try:
-            packets = self._context.encode(frame)
+            packets = context.encode(frame)
         except av.FFmpegError as error:
             raise CaptureError(f"AAC encoder: failed: {error}; start the recording again") from error
         return [(packet.pts // FRAME_SAMPLES, bytes(packet)) for packet in packets if packet.pts is not None]
+
+    def close(self) -> None:
+        """Free the encoder and its memory now, rather than when a collector comes round. Final and idempotent."""
+        self._context = None
+
+    def _require_open(self) -> av.AudioCodecContext:
+        if self._context is None:
+            raise CaptureError("AAC encoder: it was closed; make a new one")
+        return self._context

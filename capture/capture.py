@@ -185,6 +185,8 @@ class Capture:
         for thread in threads:
             thread.join(_JOIN_S)
         self._ended = True
+        if self._encoder is not None:
+            self._encoder.close()
         hanging = [thread.name for thread in threads if thread.is_alive()]
         if hanging:
             raise CaptureError(f"capture: {', '.join(hanging)} hangs in a driver; end the process and start it again")

@@ -269,7 +269,8 @@ class Device:
             self._put(Trouble("companion", fault))
 
     def _capture(self, profile: Profile) -> Capture:
-        capture = Capture(profile, self.hardware.camera, self.hardware.microphone)
+        clock = self.hardware.clock.monotonic_ns
+        capture = Capture(profile, self.hardware.camera, self.hardware.microphone, clock=clock)
         self.captures[:] = [capture]
         return capture
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -18,7 +16,6 @@ from typing import Any
 
 from capture.errors import CaptureError
 from drivers.errors import DriverError
-from firmware.appliance import Snapshot
 from firmware.cli import main as firmware_main
 from firmware.errors import FirmwareError
 from firmware.inputs import PowerOff
@@ -28,27 +25,11 @@ from firmware.states import State
 from firmware.wiring import Device
 from storage.errors import StorageError
 from tools.measure import MeasureError, Measurement, measure
-from tools.mock_pins import BOARD, MockPins
+from tools.mock_pins import MockPins
+from tools.prepare import States, TroubleError, prepare, run_station
 
 _HOLD_S = 2.3
 _SYNC_MS = 20.0
-_SETTINGS = """\
-# The demo's device: simulated camera and microphone, mock pins. See docs/SETTINGS.md.
-[store]
-flash = "flash"
-state = "device"
-
-[recording]
-segment_s = {segment_s}
-
-[hardware]
-board = "board.toml"
-self_test = {self_test}
-"""
-
-
-class TroubleError(Exception):
-    """The demo cannot go on; the text says why."""
 
 
 def main() -> int:
@@ -61,7 +42,8 @@ def main() -> int:
     parser.add_argument("--simulate", action="store_true", help="hold the device in the terminal instead")
     options = parser.parse_args()
     try:
-        _prepare(options.folder, options.profile, options.segment)
+        _say(f"1. Throw-away keys and a newly enrolled device, in {options.folder}/")
+        prepare(options.folder, options.profile, options.segment)
         if options.simulate:
             return _simulate(options.folder)
         _record(options.folder, options.seconds)
@@ -76,35 +58,6 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _prepare(folder: Path, profile: str, segment_s: int) -> None:
-    """Make throw-away keys and an enrolled device, from nothing."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    _say(f"1. Throw-away keys and a newly enrolled device, in {folder}/")
-    _station("keygen", str(folder / "station.key"))
-    settings = folder / "device.toml"
-    text = _SETTINGS.format(segment_s=segment_s, self_test="true")
-    settings.write_text(text, "utf-8")
-    (folder / "board.toml").write_text(BOARD, "utf-8")
-    _make_policy(folder, profile)
-    unit, policy = folder / "unit.pub", folder / "policy.toml"
-    if firmware_main(["enrol", "--settings", str(settings), "--unit", str(unit), "--policy", str(policy)]):
-        raise TroubleError("the device was not enrolled")
-    shutil.copyfile(folder / "device" / "device.pub", folder / "device.pub")
-
-
-def _make_policy(folder: Path, profile: str) -> None:
-    """Be the unit: write its policy, and sign it."""
-    _station("policy", "keygen", "--output", str(folder / "unit.key"))
-    draft = _station("policy", "template", "--recipient", str(folder / "station.pub"))
-    lines = [f'video_profile = "{profile}"' if "video_profile =" in line else line for line in draft.splitlines()]
-    (folder / "policy.draft.toml").write_text("\n".join(lines) + "\n", "utf-8")
-    _station(
-        "policy", "sign", str(folder / "policy.draft.toml"), "--key", str(folder / "unit.key"),
-        "--output", str(folder / "policy.toml"),
-    )  # fmt: skip
-
-
 def _simulate(folder: Path) -> int:
     status = firmware_main(["simulate", "--settings", str(folder / "device.toml")])
     _say(f"Check it with: .venv/bin/python -m station verify {folder}/flash --device-key {folder}/device.pub")
@@ -115,7 +68,7 @@ def _record(folder: Path, seconds: float) -> None:
     """Be the officer: press, wait, hold."""
     settings = load_settings(folder / "device.toml")
     pins = MockPins()
-    states = _States()
+    states = States()
     with Device(settings, Parts(settings.board, pin_factory=pins.factory), states.changed) as device:
         button = pins.button
         ending: list[str] = []
@@ -165,12 +118,12 @@ def _check(folder: Path) -> int:
     """Be the defence expert, then the unit; measure what came out."""
     _say("4. Anybody verifies it, with the public key alone")
     verified = json.loads(
-        _station("verify", str(folder / "flash"), "--device-key", str(folder / "device.pub"), "--json")
+        run_station("verify", str(folder / "flash"), "--device-key", str(folder / "device.pub"), "--json")
     )
     recording = verified["recordings"][0]
     _say("5. The unit opens and exports it")
     output = folder / "recording.mp4"
-    _station(
+    run_station(
         "export", str(folder / "flash"), "--key", str(folder / "station.key"), "--recording", recording["id"],
         "--output", str(output), "--report", str(folder / "report.json"),
     )  # fmt: skip
@@ -205,41 +158,12 @@ def _sync(measured: Measurement) -> str:
     return f"Lip-sync       {worst_ms:.1f} ms off at worst, over {len(measured.lip_sync_ms)} flashes and beeps"
 
 
-class _States:
-    """Follows the device's states."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._snapshot: Snapshot | None = None
-
-    def changed(self, snapshot: Snapshot) -> None:
-        with self._changed:
-            self._snapshot = snapshot
-            self._changed.notify_all()
-
-    def wait_for(self, state: State, timeout_s: float) -> None:
-        with self._changed:
-            found = self._changed.wait_for(
-                lambda: self._snapshot and self._snapshot.state in (state, State.FAULT), timeout_s
-            )
-            now = self._snapshot
-        if not found or now is None or now.state is not state:
-            raise TroubleError(f"the device is not in {state.value}: {now and (now.fault or now.state.value)}")
-
-
 def _wait(done: Any, timeout_s: float, otherwise: str) -> None:
     end_s = time.monotonic() + timeout_s
     while not done():
         if time.monotonic() > end_s:
             raise TroubleError(otherwise)
         time.sleep(0.01)
-
-
-def _station(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "station", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode == 2:
-        raise TroubleError(done.stderr.strip())
-    return done.stdout
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from capture.aac import AacEncoder
 from capture.chunk import LOST, NO_SIGNAL, OVERFLOW, START, TIMESTAMP
+from capture.errors import CaptureError
 from capture.limits import Limits
 from capture.soundclock import SoundClock
 from capture.soundtrack import Soundtrack
@@ -178,3 +180,16 @@ def test_an_hour_of_gap_keeps_the_time_of_what_follows(track: Soundtrack) -> Non
     track.finish()
     last = track.frames[-1]
     assert 0 <= (last.time + last.duration) * SECOND // RATE - end < 22 * MS
+
+
+def test_an_encoder_that_was_closed_leaves_no_thread_and_takes_nothing() -> None:
+    tasks = len(list(Path("/proc/self/task").iterdir()))
+    fmt = AudioFormat()
+    encoders = [AacEncoder(fmt, 64_000) for _ in range(8)]
+    assert len(list(Path("/proc/self/task").iterdir())) == tasks
+    for encoder in encoders:
+        encoder.encode(bytes(2 * 1024))
+        encoder.close()
+        encoder.close()
+        with pytest.raises(CaptureError, match="it was closed"):
+            encoder.flush()
