@@ -10,7 +10,7 @@ from pathlib import Path
 from station.outline import Outline
 from station.timeline_model import Story
 from storage.chain import Tip
-from storage.segment_report import SegmentReport, Status
+from storage.segment_report import SegmentReport, StatedDestruction, Status
 from storage.verify import StoreReport
 
 
@@ -19,6 +19,8 @@ def stories(report: StoreReport, outlines: Mapping[Path, Outline]) -> tuple[Stor
     unlinked = {finding.segment for finding in report.findings if finding.link}
     forked = _forked(report)
     told: list[Story] = []
+    gone = [item.number for item in report.destroyed]
+    number_before = 0
     for item, after in itertools.zip_longest(report.chain, report.chain[1:]):
         if item.first is None:
             continue
@@ -35,8 +37,11 @@ def stories(report: StoreReport, outlines: Mapping[Path, Outline]) -> tuple[Stor
                 follows=place.segment not in unlinked,
                 lost_chunks=_lost(item, after, unlinked),
                 forked=place.segment in forked,
+                destroyed_before=tuple(number for number in gone if number_before < number < place.segment),
+                destructions=tuple(_stated(stated) for stated in item.destructions),
             )
         )
+        number_before = place.segment
     return tuple(told)
 
 
@@ -57,3 +62,10 @@ def _lost(item: SegmentReport, after: SegmentReport | None, unlinked: set[int | 
     if number != item.first.place.segment + 1 or number in unlinked or item.status is not Status.CUT:
         return 0
     return max(0, after.opening.previous.chunks - item.sound_chunks)
+
+
+def _stated(stated: StatedDestruction) -> tuple[int, str]:
+    what, destruction = stated.destruction.what, stated.destruction
+    whose = f"of recording {what.recording.hex()}" if any(what.recording) else "of the journal"
+    text = f"segment {what.segment} {whose}: {destruction.reason.value} after {destruction.age_s / 86_400:.1f} days"
+    return stated.header.stamp.monotonic_ns, text

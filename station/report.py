@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
+from station.destroyed import destroyed_json, destroyed_text
+from station.moments import utc
 from storage.chain_rules import RecordingReport
 from storage.inventory import shown
 from storage.layout import Header
@@ -28,6 +29,7 @@ def as_json(report: StoreReport) -> dict[str, Any]:
         "recordings": [recording_as_json(item) for item in report.recordings],
         "segments": [_segment(item) for item in report.segments],
         "missing_segments": [list(item) for item in report.missing_segments],
+        "destroyed": destroyed_json(report.destroyed),
         "findings": [
             {"verdict": item.verdict.value, "segment": item.segment, "text": item.text} for item in report.findings
         ],
@@ -64,6 +66,7 @@ def as_text(report: StoreReport) -> Iterator[str]:
         yield from recording_text(item)
     if not report.recordings:
         yield "No recording."
+    yield from destroyed_text(report.destroyed)
     told = {note for item in report.recordings for note in item.notes}
     for finding in report.findings:
         if finding.text not in told:
@@ -76,14 +79,6 @@ def signed_text(report: StoreReport) -> str:
     """Return how much of what was given the device signed, and what was looked at."""
     count = sum(1 for item in report.segments if item.first)
     return f"Device {report.device.hex()}: {count} of {len(report.segments)} segments signed by it; {_scope(report)}"
-
-
-def utc(time_ns: int) -> str:
-    """Return a Unix time in nanoseconds as ISO 8601 with milliseconds, or as a number where no calendar reaches."""
-    try:
-        return datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
-        return f"{time_ns} ns"
 
 
 def recording_text(item: RecordingReport) -> Iterator[str]:

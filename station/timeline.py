@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from station.event_digest import PlacedEvent, private_spans, purposes
-from station.moments import Moment
+from station.moments import Moment, utc
 from station.outline import BACK_NS, CLOCK_STEP_NS, JOIN_NS, ClockPoint, Piece, moved
-from station.report import utc
 from station.tiling import Bar, What, tile
 from station.timeline_model import JOURNAL, Entry, Kind, Measure, OpenedChunk, Span, Story, Timeline
 from storage.events import Event
@@ -116,6 +115,8 @@ class _Builder:
             self._run_of[story.number, index] = self._runs[-1]
             self._fill(story, piece)
         run = self._runs[-1]
+        for time_ns, text in story.destructions:
+            self._say(run, Kind.DESTROYED, time_ns, text, story)
         if story.is_media and story.reason not in (None, "rotation"):
             self._say(run, Kind.ENDED, run.high_ns, f"recording {story.recording.hex()}: {story.reason}", story)
         if story.error is not None:
@@ -213,7 +214,7 @@ class _Builder:
             elif whole and stories[0].number > 1:
                 lines.append(
                     Span(What.MISSING, None, run.moment(run.low_ns), None, Measure.NOTHING,
-                         missing_text(1, stories[0].number - 1))
+                         missing_text(1, stories[0].number - 1, stories[0].destroyed_before))
                 )  # fmt: skip
             lines += self._lines(run)
         if whole and stories:
@@ -293,7 +294,7 @@ class _Builder:
 def _passage(before: Story, story: Story) -> _Passage:
     """Say what lies between two segments that are next to one another here."""
     if story.number > before.number + 1:
-        return _Passage(What.MISSING, missing_text(before.number + 1, story.number - 1))
+        return _Passage(What.MISSING, missing_text(before.number + 1, story.number - 1, story.destroyed_before))
     if not story.follows:
         text = f"segment {story.number} does not follow segment {before.number} as it stands here"
         return _Passage(What.UNKNOWN, text, verified=False)
@@ -332,9 +333,13 @@ def _after(last: Story, run: _Run) -> Span:
     return Span(what, run.moment(run.high_ns), None, None, Measure.NOTHING, detail, verified=verified)
 
 
-def missing_text(first: int, last: int) -> str:
-    """Say which segments are not there."""
-    return f"segment {first} is not there" if first == last else f"segments {first} to {last} are not there"
+def missing_text(first: int, last: int, destroyed: Sequence[int] = ()) -> str:
+    """Say which segments are not there, and whether that is on record."""
+    text = f"segment {first} is not there" if first == last else f"segments {first} to {last} are not there"
+    count = sum(first <= number <= last for number in destroyed)
+    if not count:
+        return text
+    return f"{text}: {'' if count == last - first + 1 else f'{count} of them '}destroyed, on record"
 
 
 def _causes(piece: Piece, start_ns: int, end_ns: int) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from station.moments import Moment
+from station.moments import Moment, utc
 from station.outline import Coverage
-from station.report import utc
 from station.tiling import What
 from station.timeline_model import Entry, Span, Timeline
 from storage.verify import StoreReport

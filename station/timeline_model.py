@@ -32,6 +32,10 @@ class Story:
     """It follows the segment before it, where that one is there."""
     lost_chunks: int = 0
     """How many chunks the next segment knows of that this one has not."""
+    destroyed_before: tuple[int, ...] = ()
+    """Those of the segments just before it that are gone and left a stub."""
+    destructions: tuple[tuple[int, str], ...] = ()
+    """What it puts on record as destroyed: monotonic time in ns, and a line of text."""
     forked: bool = False
     """Another segment of this number is there, and differs."""
 
@@ -98,6 +102,8 @@ class Kind(Enum):
     """The recording light did not cover footage."""
     STOPPED = "stopped"
     """How a segment ended that was not closed and followed in order."""
+    DESTROYED = "destroyed"
+    """The device put on record that it destroys a segment."""
     EVENT = "event"
     """From the encrypted journal."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from station.event_digest import PrivateSpan
-from station.moments import Moment
-from station.report import utc
+from station.moments import Moment, utc
 from station.tiling import What
 from station.timeline_model import Entry, Measure, Span, Timeline
 from storage.events import Detail, Event

@@ -6,7 +6,8 @@ The rules, for the sound segments in order of number:
 2. Segment 1 follows the genesis of the device's identity.
 3. Where both n and n+1 are there, n+1's `previous` names n, and the chain value and signature of the last chunk that
    n has. If it names a later chunk, the chunks between are missing; anything else is *not authentic*.
-4. Numbers that are not there are missing: before the first in a store, between the first and the last always.
+4. Numbers that are not there are missing: before the first in a store, between the first and the last always; but
+   those of which a later segment states the destruction are *destroyed* (`storage.stubs`).
 5. A chain ends with a segment closed for power-off; otherwise what came after it is missing (in a store).
 6. A recording has parts 0, 1, 2 ... and its last one is closed, for another reason than rotation.
 """
@@ -15,27 +16,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from storage.chain import genesis
+from storage.findings import Finding
 from storage.inventory import Scope, segment_number, shown
 from storage.media_summary import MediaSummary, merge
 from storage.particulars import Opening
 from storage.segment_report import SegmentReport, Status
+from storage.stubs import DestroyedSegment, Hole, collect, compare_present, look_into
 from storage.verdict import Verdict, worst
 
 _ENDS = frozenset({"power-off", "low-power", "fault"})
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something worth saying about the chain, and what it makes of the verdict."""
-
-    verdict: Verdict
-    text: str
-    segment: int | None = None
-    link: bool = False
-    """The segment does not follow the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +61,21 @@ class Links:
     chain: tuple[SegmentReport, ...]
     findings: tuple[Finding, ...]
     missing: tuple[tuple[int, int], ...]
+    destroyed: tuple[DestroyedSegment, ...] = ()
+    """Those that are gone and left a stub that fits, in order."""
 
 
 def check_links(segments: Sequence[SegmentReport], scope: Scope, identity: bytes) -> Links:
     """Order the segments and check each against the one before."""
     findings: list[Finding] = []
     chain = _order(segments, scope, findings)
-    missing: list[tuple[int, int]] = []
-    if scope is Scope.STORE and chain and _number(chain[0]) > 1:
-        missing.append((1, _number(chain[0]) - 1))
+    stubs = collect(chain, findings)
+    holes: list[Hole] = []
+    if chain and scope is Scope.STORE and _number(chain[0]) > 1:
+        holes.append(look_into(None, chain[0], 1, stubs, identity))
+    elif chain and min(stubs, default=_number(chain[0])) < _number(chain[0]):
+        # Nothing is said about what is missing before an excerpt.
+        holes.append(replace(look_into(None, chain[0], min(stubs), stubs, identity), missing=()))
     for report in chain[:1]:
         previous = _opening(report).previous
         if _number(report) == 1 and (previous.segment or previous.chunks or previous.tip != genesis(identity)):
@@ -86,9 +84,12 @@ def check_links(segments: Sequence[SegmentReport], scope: Scope, identity: bytes
             )
     for before, after in itertools.pairwise(chain):
         if _number(after) > _number(before) + 1:
-            missing.append((_number(before) + 1, _number(after) - 1))
+            holes.append(look_into(before, after, _number(before) + 1, stubs, identity))
         else:
             findings.extend(_link(before, after))
+    missing = [item for hole in holes for item in hole.missing]
+    findings.extend(finding for hole in holes for finding in hole.findings)
+    findings.extend(compare_present(chain, stubs))
     findings.extend(
         Finding(Verdict.MISSING_PARTS, f"{_range(first, last)} missing from the chain", first)
         for first, last in missing
@@ -100,7 +101,8 @@ def check_links(segments: Sequence[SegmentReport], scope: Scope, identity: bytes
         for report in chain
         if report.error is not None
     )
-    return Links(scope, tuple(chain), tuple(findings), tuple(missing))
+    destroyed = tuple(item for hole in holes for item in hole.destroyed)
+    return Links(scope, tuple(chain), tuple(findings), tuple(missing), destroyed)
 
 
 def _order(segments: Sequence[SegmentReport], scope: Scope, findings: list[Finding]) -> list[SegmentReport]:
@@ -181,8 +183,12 @@ def _judge_recording(key: bytes, parts: list[SegmentReport], links: Links) -> Re
     last = parts[-1]
     missing: tuple[tuple[int, int], ...] = ()
     ended = last.status is Status.CLOSED and last.reason != "rotation"
+    gone = sorted(item.destruction.what.part for item in links.destroyed if item.destruction.what.recording == key)
+    if gone:
+        notes.append(f"parts destroyed: {', '.join(map(str, gone[:20]))}{' ...' if len(gone) > 20 else ''}")
+        verdict = worst([verdict, Verdict.MISSING_PARTS])
     if links.scope is not Scope.SEGMENT:
-        missing = _holes({_opening(part).part for part in parts})
+        missing = _holes({_opening(part).part for part in parts} | set(gone))
         if missing:
             ranges = [str(low) if low == high else f"{low} to {high}" for low, high in missing[:20]]
             notes.append(f"parts missing: {', '.join(ranges)}{' ...' if len(missing) > 20 else ''}")

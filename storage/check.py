@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage.chain import Tip, link, signed_bytes
+from storage.destruction import Destruction, parse_destruction
 from storage.errors import FormatError, UnsignedError
 from storage.keyfiles import device_id
 from storage.keypath import check_path
@@ -29,9 +30,9 @@ from storage.layout import SIGNATURE_BYTES, TAG_BYTES, Flags, Header, Kind
 from storage.particulars import Gap, Opening, parse_closing, parse_gaps, parse_opening
 
 _NO_SIGNATURE = bytes(SIGNATURE_BYTES)
-_MEDIA_KINDS = frozenset(map(int, Kind)) - {int(Kind.OPENING)}
-_BODILESS = frozenset({int(Kind.CLOSING), int(Kind.HEARTBEAT)})
-_JOURNAL_KINDS = _MEDIA_KINDS - {int(Kind.MEDIA)}
+_MEDIA_KINDS = frozenset(map(int, Kind)) - {int(Kind.OPENING), int(Kind.DESTRUCTION)}
+_BODILESS = frozenset({int(Kind.CLOSING), int(Kind.HEARTBEAT), int(Kind.DESTRUCTION)})
+_JOURNAL_KINDS = frozenset(map(int, Kind)) - {int(Kind.OPENING), int(Kind.MEDIA)}
 
 
 class CheckedChunk(NamedTuple):
@@ -53,6 +54,8 @@ class SegmentCheck:
         self.opening: Opening | None = None
         self.reason: str | None = None
         self.chunks: list[CheckedChunk] = []
+        self.destructions: list[tuple[int, Destruction]] = []
+        """With the number of the chunk that states it."""
         self._started = False
         """A media chunk was seen that no pre-event buffer held."""
 
@@ -118,6 +121,10 @@ class SegmentCheck:
         if header.kind == Kind.CLOSING:
             self.reason, gaps = parse_closing(head[-length:] if length else b"")
             return gaps
+        if header.kind == Kind.DESTRUCTION:
+            stated = parse_destruction(head[-length:] if length else b"", header.place.segment)
+            self.destructions.append((number, stated))
+            return ()
         if length:
             if header.kind != Kind.MEDIA:
                 raise FormatError(f"chunk {number} has particulars that its kind does not have")

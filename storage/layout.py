@@ -31,6 +31,7 @@ class Kind(IntEnum):
     EVENTS = 3
     CLOSING = 4
     HEARTBEAT = 5
+    DESTRUCTION = 6
 
 
 class Flags(IntFlag):

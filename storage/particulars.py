@@ -54,12 +54,7 @@ class Opening:
                 "profile": self.profile,
                 "cipher": self.cipher.value,
                 "path": [[step.position, step.public, step.signature] for step in self.path],
-                "previous": {
-                    "segment": self.previous.segment,
-                    "chunks": self.previous.chunks,
-                    "chain": self.previous.tip.chain,
-                    "signature": self.previous.tip.signature,
-                },
+                "previous": previous_fields(self.previous),
                 "envelopes": [
                     {"kem": envelope.kem.value, "recipient": envelope.recipient, "sealed": envelope.sealed}
                     for envelope in self.envelopes
@@ -101,7 +96,7 @@ def parse_opening(data: bytes | memoryview) -> Opening:
         profile=as_text(fields["profile"], "profile", 40),
         cipher=cipher,
         path=tuple(_certificate(step) for step in as_list(fields["path"], "path", 32)),
-        previous=_previous(as_map(fields["previous"], "previous")),
+        previous=parse_previous(as_map(fields["previous"], "previous"), "previous"),
         envelopes=tuple(
             _envelope(as_map(item, "envelope")) for item in as_list(fields["envelopes"], "envelopes", MAX_ENVELOPES)
         ),
@@ -119,14 +114,29 @@ def _certificate(step: object) -> Certificate:
     )
 
 
-def _previous(fields: dict[str, Any]) -> Previous:
-    expect_keys(fields, "previous", frozenset({"segment", "chunks", "chain", "signature"}))
+def previous_fields(previous: Previous) -> dict[str, Any]:
+    """Return the map that stands for the end of a segment."""
+    return {
+        "segment": previous.segment,
+        "chunks": previous.chunks,
+        "chain": previous.tip.chain,
+        "signature": previous.tip.signature,
+    }
+
+
+def parse_previous(fields: dict[str, Any], what: str) -> Previous:
+    """Parse that map; `what` is what errors call it.
+
+    Raises:
+        FormatError: not the map that docs/FORMAT.md describes.
+    """
+    expect_keys(fields, what, frozenset({"segment", "chunks", "chain", "signature"}))
     return Previous(
-        as_int(fields["segment"], "previous segment", MAX_SEGMENT),
-        as_int(fields["chunks"], "previous chunks", MAX_CHUNKS),
+        as_int(fields["segment"], f"{what} segment", MAX_SEGMENT),
+        as_int(fields["chunks"], f"{what} chunks", MAX_CHUNKS),
         Tip(
-            as_bytes(fields["chain"], "previous chain", CHAIN_BYTES),
-            as_bytes(fields["signature"], "previous signature", SIGNATURE_BYTES),
+            as_bytes(fields["chain"], f"{what} chain", CHAIN_BYTES),
+            as_bytes(fields["signature"], f"{what} signature", SIGNATURE_BYTES),
         ),
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from storage.chain import Tip
 from storage.check import CheckedChunk, SegmentCheck
+from storage.destruction import Destruction
 from storage.errors import ForeignError, FormatError, UnsignedError
 from storage.layout import Header
 from storage.media_summary import MediaSummary, summarise
@@ -38,6 +39,14 @@ _VERDICTS = {
 
 
 @dataclass(frozen=True, slots=True)
+class StatedDestruction:
+    """A statement and the chunk that makes it."""
+
+    destruction: Destruction
+    header: Header
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentReport:
     """What was found in one segment file. Only what a good signature vouches for counts as found."""
 
@@ -60,6 +69,8 @@ class SegmentReport:
     """Length of the sound prefix of the file."""
     torn_bytes: int
     """Bytes of an incomplete record after the whole ones."""
+    destructions: tuple[StatedDestruction, ...] = ()
+    """What the sound chunks say was destroyed."""
     chunks: tuple[CheckedChunk, ...] = ()
     """The sound chunks, where `verify_segment` was told to keep them."""
 
@@ -115,6 +126,9 @@ def _conclude(path: Path, check: SegmentCheck, error: FormatError | None, torn_b
         sound_chunks=sound,
         sound_bytes=sound_bytes,
         torn_bytes=torn_bytes,
+        destructions=tuple(
+            StatedDestruction(stated, chunks[number].header) for number, stated in check.destructions if number < sound
+        ),
         chunks=chunks,
     )
 

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from storage.buffers import BufferPool
+from storage.destruction import Destruction
 from storage.durable import sync_directory
 from storage.envelope import CONTENT_KEY_BYTES, Cipher, Recipient
 from storage.errors import EnrolmentError, StoreError, StoreFailedError, StoreFullError
@@ -318,6 +319,11 @@ class Segment:
     def heartbeat(self, stamp: Stamp) -> None:
         """Seal "nothing happened" and queue it. Errors as in `events`."""
         self._append(Kind.HEARTBEAT, stamp, b"")
+
+    def destruction(self, stamp: Stamp, destruction: Destruction) -> None:
+        """State in the clear that another segment is destroyed; wait until that is durable. Errors as in `events`."""
+        self._append(Kind.DESTRUCTION, stamp, b"", None, destruction.encode())
+        self._flash.barrier()
 
     def close(self, reason: str, stamp: Stamp, gaps: tuple[Gap, ...] = ()) -> None:
         """Seal the closing chunk, with the gaps that no media chunk carries; wait until all is durable; drop the keys.

@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from storage.chain_rules import Finding, RecordingReport, check_links, judge_recordings
+from storage.chain_rules import RecordingReport, check_links, judge_recordings
 from storage.errors import InputError
+from storage.findings import Finding
 from storage.inventory import Scope, take_inventory
 from storage.keyfiles import device_id
 from storage.segment_report import SegmentReport, unreadable, verify_segment
+from storage.stubs import DestroyedSegment
 from storage.verdict import Verdict, worst
 
 
@@ -32,6 +34,8 @@ class StoreReport:
     recordings: tuple[RecordingReport, ...]
     missing_segments: tuple[tuple[int, int], ...]
     """Ranges of segment numbers, first and last, of which nothing is there."""
+    destroyed: tuple[DestroyedSegment, ...]
+    """Segments that are gone and left a signed stub, in order of number."""
     findings: tuple[Finding, ...]
     """What is wrong with the chain or with files, beyond what the recordings say."""
 
@@ -89,6 +93,7 @@ def verify(
         chain=links.chain,
         recordings=recordings,
         missing_segments=links.missing,
+        destroyed=links.destroyed,
         findings=links.findings,
     )
 

@@ -161,7 +161,7 @@ def any_story(draw: st.DrawFn, number: int) -> Story:
         number, boot, recording, status,
         draw(st.sampled_from(["stop", "rotation", "power-off", "fault"])) if status is Status.CLOSED else None,
         outline(chunks, BOUND_S * S), draw(st.none() | st.just("what is wrong")), draw(st.booleans()),
-        draw(st.integers(0, 2)), draw(st.booleans()),
+        draw(st.integers(0, 2)), draw(st.lists(st.integers(1, 9), max_size=3).map(tuple)), forked=draw(st.booleans()),
     )  # fmt: skip
 
 
@@ -206,7 +206,7 @@ def test_any_headers_make_a_timeline(data: st.DataObject) -> None:
 def assert_printable(timeline: Timeline) -> None:
     for line in as_text(timeline):
         assert line.isprintable()
-    report = StoreReport(Path(), Scope.STORE, b"d", Verdict.AUTHENTIC, (), (), (), (), ())
+    report = StoreReport(Path(), Scope.STORE, b"d", Verdict.AUTHENTIC, (), (), (), (), (), ())
     json.dumps(as_json(report, timeline))
 
 

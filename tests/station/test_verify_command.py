@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from station.keys import StationKey
-from station.report import utc
+from station.moments import utc
 from storage.layout import ClockSource, Stamp
 from tests.station.kit import Bench, one_clear_line
 from tests.storage.kit import INIT, Device

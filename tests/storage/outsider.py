@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise
@@ -30,7 +31,7 @@ AUTHENTIC, MISSING, NOT_SIGNED, NOT_AUTHENTIC = (
 )
 GRAVITY = [AUTHENTIC, MISSING, NOT_SIGNED, NOT_AUTHENTIC]
 EXIT_STATUS = {AUTHENTIC: 0, MISSING: 3, NOT_SIGNED: 1, NOT_AUTHENTIC: 1}
-OPENING, MEDIA, EVENTS, CLOSING, HEARTBEAT = 1, 2, 3, 4, 5
+OPENING, MEDIA, EVENTS, CLOSING, HEARTBEAT, DESTRUCTION = 1, 2, 3, 4, 5, 6
 HEADER = struct.Struct(">4sBBHIIQ16s16s16sQQqIBBBB")
 REASONS = ["rotation", "stop", "camera", "light", "full", "low-power", "fault", "recording", "power-off"]
 LAST_REASONS = ["power-off", "low-power", "fault"]
@@ -176,7 +177,7 @@ def read_record(data: bytes, at: int) -> tuple[Record, int]:
     )
     commanded, sensed, reserved = raw[101:]
     need(magic == b"GTG1", "magic")
-    need(1 <= kind <= 5, "kind")
+    need(1 <= kind <= 6, "kind")
     need(flags < 8 and (kind == MEDIA or flags == 0), "flags")
     need(16 <= body <= 1 << 24, "body length")
     need(number <= 65535, "chunk number")
@@ -205,6 +206,8 @@ def read_record(data: bytes, at: int) -> tuple[Record, int]:
 
 def check_particulars(record: Record) -> dict[str, Any]:
     """Return the particulars of any chunk but an opening."""
+    if record.kind == DESTRUCTION:
+        return check_destruction(record)
     if not record.raw_particulars and record.kind != CLOSING:
         return {}
     need(record.kind in (MEDIA, CLOSING), "particulars not allowed")
@@ -217,6 +220,35 @@ def check_particulars(record: Record) -> dict[str, Any]:
         [whole(number) for number in gap[1:4]]
         text(gap[4])
     return dict(value)
+
+
+def check_end(value: Any, segment: int) -> dict[str, Any]:
+    """A map like `previous`."""
+    end = a_map(value, "segment", "chunks", "chain", "signature")
+    need(whole(end["segment"]) == segment, "the segment in it")
+    whole(end["chunks"], 65536)
+    octets(end["chain"], 32)
+    octets(end["signature"], 64)
+    return end
+
+
+def check_destruction(record: Record) -> dict[str, Any]:
+    """*Destruction*."""
+    stub = a_map(
+        cbor(record.raw_particulars), "segment", "recording", "part", "opened", "previous", "last", "bytes", "digest",
+        "reason", "age", "receipt",
+    )  # fmt: skip
+    need(1 <= whole(stub["segment"]) < record.segment, "a segment before this one")
+    need(whole(stub["part"], (1 << 32) - 1) == 0 or octets(stub["recording"], 16) != ZERO, "a journal's part is 0")
+    octets(stub["recording"], 16)
+    [whole(stub[key]) for key in ("opened", "bytes", "age")]
+    check_end(stub["previous"], stub["segment"] - 1)
+    check_end(stub["last"], stub["segment"])
+    octets(stub["digest"], 32)
+    need(text(stub["reason"]) in ("retention", "receipt"), "reason")
+    need((stub["receipt"] is None) == (stub["reason"] == "retention"), "a receipt where there is one")
+    need(stub["receipt"] is None or octets(stub["receipt"], 32), "receipt")
+    return stub
 
 
 def check_opening(record: Record, identity: bytes) -> dict[str, Any]:
@@ -340,7 +372,11 @@ def verify_segment(name: str, data: bytes, identity: bytes) -> Segment:
                 need(record.number == last.number + 1, "chunk number")
                 need(record.kind != OPENING, "a second opening")
                 need(record.kind != MEDIA or record.recording != ZERO, "media in a journal")
-                need(record.kind not in (CLOSING, HEARTBEAT) or len(record.body) == 16, "a body where there is none")
+                need(record.kind != DESTRUCTION or record.recording == ZERO, "a destruction outside a journal")
+                need(
+                    record.kind not in (CLOSING, HEARTBEAT, DESTRUCTION) or len(record.body) == 16,
+                    "a body where there is none",
+                )
                 plain = any(other.kind == MEDIA and not other.flags & 4 for other in records)
                 need(not (record.flags & 4 and plain), "a pre-event chunk after one that is none")
                 record.particulars = check_particulars(record)
@@ -403,6 +439,7 @@ class Report:
     recordings: dict[str, Recording]
     missing: list[int]
     remarks: list[str]
+    destroyed: list[int] = field(default_factory=list)
 
     @property
     def exit_status(self) -> int:
@@ -413,26 +450,61 @@ def gravest(*verdicts: str) -> str:
     return max(verdicts, key=GRAVITY.index)
 
 
-def judge_pair(left: Segment, right: Segment) -> str:
+@dataclass
+class Stub:
+    """A segment that is gone, and what is stated about it."""
+
+    number: int
+    fields: dict[str, Any]
+    status: str = "stub"
+
+
+def end(item: Segment | Stub) -> tuple[int, bytes, bytes]:
+    """Return where a segment ends: count of chunks, last chain value, last signature."""
+    if isinstance(item, Stub):
+        last = item.fields["last"]
+        return last["chunks"], last["chain"], last["signature"]
+    return len(item.records), item.records[-1].chain, item.records[-1].signature
+
+
+def judge_pair(left: Segment | Stub, right: Segment | Stub) -> str:
     """Judge whether the right segment follows the left."""
-    previous = right.opening["previous"]
-    last = left.records[-1]
-    if (previous["chunks"], previous["chain"], previous["signature"]) == (
-        len(left.records),
-        last.chain,
-        last.signature,
-    ):
+    previous = (right.fields if isinstance(right, Stub) else right.opening)["previous"]
+    if (previous["chunks"], previous["chain"], previous["signature"]) == end(left):
         return AUTHENTIC
-    if left.status == "cut" and previous["chunks"] > len(left.records):
+    if left.status == "cut" and previous["chunks"] > end(left)[0]:
         return MISSING
     return AUTHENTIC if left.status == "broken" else NOT_AUTHENTIC
 
 
-def judge_recording(parts: list[Segment], there: dict[int, Segment], alone: bool) -> Recording:
+def judge_stub(stub: Stub, segment: Segment) -> str:
+    """Judge a segment that is there although its destruction is stated."""
+    if segment.status == "broken" or end(stub) == end(segment):
+        return AUTHENTIC
+    return MISSING if segment.status == "cut" and end(stub)[0] > end(segment)[0] else NOT_AUTHENTIC
+
+
+def stubs_of(there: dict[int, Segment]) -> tuple[dict[int, Stub], set[int]]:
+    """Return what is stated to be destroyed, and of which segments two statements differ."""
+    found: dict[int, Stub] = {}
+    differ = set()
+    for number in sorted(there):
+        for record in there[number].records:
+            if record.kind == DESTRUCTION:
+                first = found.setdefault(
+                    record.particulars["segment"], Stub(record.particulars["segment"], record.particulars)
+                )
+                for key in record.particulars.keys() - {"reason", "age", "receipt"}:
+                    if first.fields[key] != record.particulars[key]:
+                        differ.add(first.number)
+    return found, differ
+
+
+def judge_recording(parts: list[Segment], there: Mapping[int, Segment | Stub], alone: bool) -> Recording:
     """Judge a recording; a file that is verified alone is not blamed for the parts that were not given."""
     verdict = gravest(*(part.verdict for part in parts))
     for part in parts:
-        if part.number - 1 in there:
+        if part.number - 1 in there:  # or was, and left a stub
             verdict = gravest(verdict, judge_pair(there[part.number - 1], part))
     complete = [(part.number - parts[0].number, part.opening["part"]) for part in parts] == [
         (index, index) for index in range(len(parts))
@@ -482,11 +554,26 @@ def verify(path: Path, identity: bytes) -> Report:
         in_the_making = store and segment.problem == IN_THE_MAKING and segment.name == following
         if segment.status != "closed":
             say(MISSING if in_the_making else segment.verdict, f"{segment.name}: {segment.status}, {segment.problem}")
-    for left, right in pairwise(numbers):
+    stated, differ = stubs_of(there)
+    for number in sorted(differ):
+        say(NOT_AUTHENTIC, f"two different statements about segment {number}")
+    wrong = dict.fromkeys(differ, NOT_AUTHENTIC)
+    for number in sorted(stated.keys() & there.keys()):
+        wrong[number] = gravest(wrong.get(number, AUTHENTIC), judge_stub(stated[number], there[number]))
+        say(wrong[number], f"segment {number} is there although destroyed")
+    report.destroyed = sorted(stated.keys() - there.keys())
+    known: dict[int, Segment | Stub] = {**stated, **there}
+    for left, right in pairwise(sorted(known)):
         if right == left + 1:
-            say(judge_pair(there[left], there[right]), f"{left} and {right}")
+            say(judge_pair(known[left], known[right]), f"{left} and {right}")
+    if 1 in report.destroyed:
+        previous = stated[1].fields["previous"]
+        raw = load_pem_public_key(identity).public_bytes_raw()  # type: ignore[union-attr]
+        genesis = (0, sha256(b"getuige/1 genesis\0" + raw).digest(), bytes(64))
+        if (previous["chunks"], previous["chain"], previous["signature"]) != genesis:
+            say(NOT_AUTHENTIC, "the first of all does not follow the genesis")
     if numbers:
-        report.missing = sorted(set(range(1 if store else numbers[0], numbers[-1])) - set(numbers))
+        report.missing = sorted(set(range(1 if store else numbers[0], numbers[-1])) - known.keys())
         last = there[numbers[-1]]
         if report.missing:
             say(MISSING, f"missing: {report.missing}")
@@ -495,9 +582,10 @@ def verify(path: Path, identity: bytes) -> Report:
     for name in dict.fromkeys(there[number].recording for number in numbers):
         if name != ZERO:
             parts = [there[number] for number in numbers if there[number].recording == name]
-            recording = report.recordings[name.hex()] = judge_recording(parts, there, path.is_file())
+            recording = report.recordings[name.hex()] = judge_recording(parts, known, path.is_file())
             if name in forked:
                 recording.verdict = NOT_AUTHENTIC
+            recording.verdict = gravest(recording.verdict, *(wrong.get(part.number, AUTHENTIC) for part in parts))
             say(report.recordings[name.hex()].verdict, f"recording {name.hex()}")
     return report
 

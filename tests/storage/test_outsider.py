@@ -19,6 +19,7 @@ from storage.errors import FormatError
 from storage.events import parse_events
 from storage.keyfiles import load_device_key
 from storage.layout import Flags, Kind, Light
+from storage.media_summary import UNACCOUNTED
 from storage.reader import SegmentReader
 from storage.store import Store
 from storage.verify import StoreReport
@@ -66,6 +67,7 @@ def both(path: Path, device: Device) -> tuple[outsider.Report, StoreReport]:
         item.path.name: (item.status.value, item.sound_chunks) for item in ours.segments
     }
     assert theirs.missing == [number for first, last in ours.missing_segments for number in range(first, last + 1)]
+    assert theirs.destroyed == [item.number for item in ours.destroyed]
     assert {
         key: (item.verdict, item.parts, item.chunks, item.gaps, item.lit, item.pre_event)
         for key, item in theirs.recordings.items()
@@ -74,7 +76,11 @@ def both(path: Path, device: Device) -> tuple[outsider.Report, StoreReport]:
             item.verdict.value,
             len(item.segments),
             item.media.chunks,
-            [[gap.track, gap.start_ns, gap.duration_ns, gap.lost_units, gap.cause] for gap in item.media.gaps],
+            [
+                [gap.track, gap.start_ns, gap.duration_ns, gap.lost_units, gap.cause]
+                for gap in item.media.gaps
+                if gap.cause != UNACCOUNTED  # found by ours between chunks; not on record
+            ],
             item.media.lit_chunks / item.media.announced_chunks if item.media.announced_chunks else 0.0,
             item.media.pre_event_chunks,
         )

@@ -306,7 +306,7 @@ GOOD = pack_header(Kind.MEDIA, 0, 0, 16, 1, PLACE, Stamp(1, 2))
     ("offset", "value", "says"),
     [
         (0, b"GTG2", "version b'2' is unknown"), (0, b"RIFF", "wrong magic"), (4, b"\0", "kind 0"),
-        (4, b"\6", "kind 6"), (5, b"\10", "flag bits"), (5, b"\x80", "flag bits"), (8, b"\0\0\0\x0f", "body length 15"),
+        (4, b"\7", "kind 7"), (5, b"\10", "flag bits"), (5, b"\x80", "flag bits"), (8, b"\0\0\0\x0f", "body length 15"),
         (8, b"\x01\0\0\1", "body length"), (8, b"\xff" * 4, "body length"), (12, b"\0\1\0\0", "chunk number 65536"),
         (16, bytes(8), "segment number 0"), (16, b"\0\0\0\1" + bytes(4), "segment number 4294967296"),
         (100, b"\5", "undefined value"), (101, b"\3", "undefined value"), (101, b"\xff", "undefined value"),

@@ -33,7 +33,7 @@ def draw(title: str, x_title: str, xs: Sequence[float], panels: Sequence[Panel])
     bottom = _TOP + len(panels) * (_PANEL + _GAP) - _GAP + 16
     for share in (0, 0.25, 0.5, 0.75, 1):
         value = xs[0] + share * (xs[-1] - xs[0])
-        parts.append(f'<text x="{_LEFT + share * _WIDTH:.0f}" y="{bottom}" text-anchor="middle">{value:.3g}</text>')
+        parts.append(f'<text x="{_LEFT + share * _WIDTH:.0f}" y="{bottom}" text-anchor="middle">{value:.1f}</text>')
     parts.append(f'<text x="{_LEFT + _WIDTH}" y="{bottom + 18}" text-anchor="end">{escape(x_title)}</text></svg>')
     return "\n".join(parts) + "\n"
 
