@@ -44,3 +44,8 @@ def profile_named(name: str) -> Profile:
         return PROFILES[name]
     except KeyError:
         raise CaptureError(f"profile {name!r}: unknown; choose one of {', '.join(PROFILES)}") from None
+
+
+def bytes_per_s(profile: Profile) -> float:
+    """Return what a recording takes on flash, the format's own part of half a percent included."""
+    return (profile.video.bitrate_bps + profile.audio_bitrate_bps) / 8 * 1.005

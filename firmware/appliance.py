@@ -282,8 +282,10 @@ class Appliance:
 
     def _warn_of(self, health: Health) -> None:
         for note in self._vigil.warnings(health, self._clock.monotonic_ns()):
-            percent = health.battery_percent if note is Note.LOW_BATTERY else health.free_percent
-            self._recorder.note(note.value.replace(" ", "-"), percent=int(percent or 0))
+            if note is Note.LOW_BATTERY:
+                self._recorder.note("low-battery", percent=int(health.battery_percent or 0))
+            else:
+                self._recorder.note("low-storage", percent=int(health.free_percent), minutes=health.minutes_left)
             self._voice.play(note)
 
     def _check(self) -> None:

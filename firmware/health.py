@@ -26,6 +26,7 @@ class HealthWatch:
         self,
         battery: Battery,
         free_percent: Callable[[], float],
+        minutes_left: Callable[[], int],
         clock: Clock,
         tell: Callable[[Health | Trouble], None],
         note: Callable[..., None],
@@ -35,6 +36,7 @@ class HealthWatch:
         """`tell` reaches the main thread, `note` the journal; neither blocks."""
         self._battery = battery
         self._free_percent = free_percent
+        self._minutes_left = minutes_left
         self._clock = clock
         self._tell = tell
         self._note = note
@@ -57,7 +59,7 @@ class HealthWatch:
     def look(self) -> None:
         """Look once at everything."""
         percent, charging = self._read_battery()
-        self._tell(Health(percent, charging, self._read_free()))
+        self._tell(Health(percent, charging, *self._read_free()))
         jump_ns = self._jumps.see(self._clock.read())
         if jump_ns:
             self._note("clock-jump", by_ms=jump_ns // 1_000_000)
@@ -77,12 +79,12 @@ class HealthWatch:
         self._trouble("battery", "")
         return (reading.percent, bool(reading.charging)) if reading else (None, False)
 
-    def _read_free(self) -> float:
+    def _read_free(self) -> tuple[float, int]:
         try:
-            free = self._free_percent()
+            free = self._free_percent(), self._minutes_left()
         except StorageError as error:
             self._trouble("flash", str(error))
-            return 0.0
+            return 0.0, 0
         self._trouble("flash", "")
         return free
 

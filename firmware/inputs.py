@@ -48,6 +48,8 @@ class Health:
     charging: bool
     free_percent: float
     """Of the store, beyond its reserve."""
+    minutes_left: int | None = None
+    """Of recording at the policy's bitrate; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

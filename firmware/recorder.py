@@ -23,10 +23,12 @@ from drivers.errors import DriverError
 from firmware.capture_source import CaptureSource
 from firmware.stamps import Stamper
 from firmware.standby_capture import StandbyCapture
+from storage.destruction import Destruction
 from storage.errors import StorageError, StoreFullError
 from storage.events import Event, encode_events
 from storage.layout import Flags, Kind, Stamp, parse_header
 from storage.particulars import Gap
+from storage.room import RARE_HEARTBEATS, JournalRoom
 from storage.seal import SealedChunk
 from storage.store import Segment, Store
 
@@ -92,6 +94,14 @@ class _Command(Enum):
 
 
 @dataclass(slots=True)
+class _Statement:
+    """A destruction that waits to be put on record."""
+
+    destruction: Destruction
+    durable: threading.Event
+
+
+@dataclass(slots=True)
 class _Take:
     """One recording under way."""
 
@@ -145,9 +155,11 @@ class Recorder:
         self._commands: queue.Queue[tuple[_Command, str]] = queue.Queue(_COMMANDS)
         self._events: list[Event] = []
         self._events_dropped = 0
+        self._beats = 0
         self._events_lock = threading.Lock()
         self._wake = threading.Event()
         self._standby = StandbyCapture(make_capture, stamper, times.pre_event_ns, self.note, on_buffer_trouble)
+        self._statements: queue.Queue[_Statement] = queue.Queue(1)
         self._segment: Segment | None = None
         self._progress = Progress(bytes(16), 0, 0, bytes(32), 0, 0)
         self._recording = bytes(16)
@@ -184,6 +196,24 @@ class Recorder:
                 del self._events[0]
                 self._events_dropped += 1
         self._wake.set()
+
+    def state_destruction(self, destruction: Destruction, timeout_s: float) -> bool:
+        """Put a destruction on record in the journal, durably; False if a recording, or anything else, came between.
+
+        It may still be stated after this returned False: then it is stated twice, which a verifier accepts.
+        """
+        statement = _Statement(destruction, threading.Event())
+        try:
+            self._statements.put_nowait(statement)
+        except queue.Full:
+            return False
+        self._wake.set()
+        return statement.durable.wait(timeout_s)
+
+    @property
+    def recording(self) -> bytes:
+        """The id of the recording under way; zeros if none is."""
+        return self._recording
 
     @property
     def alive(self) -> bool:
@@ -235,8 +265,8 @@ class Recorder:
             woken = self._wake.is_set()
             self._wake.clear()
             segment = self._require_segment()
-            if not self._write_events() and not woken:
-                segment.heartbeat(self._stamper.now())
+            if not self._write_events() and not self._write_statements(segment) and not woken:
+                self._beat(segment)
             # One at a time: what comes after a START is for the recording.
             while (command := self._next_command()) is not None:
                 if command[0] is _Command.START:
@@ -251,6 +281,13 @@ class Recorder:
             if segment.chunks > 10_000:
                 self._close("rotation")
                 self._open_journal()
+
+    def _beat(self, segment: Segment) -> None:
+        """Say that nothing happened; rarely, or not at all, where the reserve runs out."""
+        room = self._store.journal_room()
+        self._beats += 1
+        if room is JournalRoom.ALL or (room is JournalRoom.RARE and self._beats % RARE_HEARTBEATS == 0):
+            segment.heartbeat(self._stamper.now())
 
     def _wait(self) -> None:
         """Wait for something to do or until a heartbeat is due; meanwhile fill the pre-event buffer, if wanted."""
@@ -376,11 +413,24 @@ class Recorder:
         with self._events_lock:
             events, self._events = self._events, []
             dropped, self._events_dropped = self._events_dropped, 0
+        if (events or dropped) and self._store.journal_room() is JournalRoom.NEEDED:
+            with self._events_lock:
+                self._events_dropped += dropped + len(events)
+            return False
         if dropped:
             events.append(Event(self._monotonic_ns(), "events-dropped", {"count": dropped}))
         if events:
             self._require_segment().events(self._stamper.now(), encode_events(events))
         return bool(events)
+
+    def _write_statements(self, segment: Segment) -> bool:
+        try:
+            statement = self._statements.get_nowait()
+        except queue.Empty:
+            return False
+        segment.destruction(self._stamper.now(), statement.destruction)
+        statement.durable.set()
+        return True
 
     def _next_command(self) -> tuple[_Command, str] | None:
         try:

@@ -25,6 +25,7 @@ class Rules:
     low_battery_percent: float = 20
     critical_battery_percent: float = 5
     low_storage_percent: float = 10
+    low_storage_min: int = 30
 
     @classmethod
     def of(cls, policy: Policy) -> Rules:
@@ -38,6 +39,7 @@ class Rules:
             low_battery_percent=limits.low_battery_percent,
             critical_battery_percent=limits.critical_battery_percent,
             low_storage_percent=limits.low_storage_percent,
+            low_storage_min=limits.low_storage_min,
         )
 
 

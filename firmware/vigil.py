@@ -33,7 +33,8 @@ class Vigil:
         low = health.battery_percent is not None and health.battery_percent <= self._rules.low_battery_percent
         due = {
             Note.LOW_BATTERY: low and not health.charging,
-            Note.LOW_STORAGE: health.free_percent <= self._rules.low_storage_percent,
+            Note.LOW_STORAGE: health.free_percent <= self._rules.low_storage_percent
+            or (health.minutes_left is not None and health.minutes_left <= self._rules.low_storage_min),
         }
         found = []
         for note, holds in due.items():

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from capture.capture import Capture
-from capture.profiles import Profile, profile_named
+from capture.profiles import Profile, bytes_per_s, profile_named
 from drivers.accelerometer.falls import FallDetector
 from drivers.accelerometer.protocol import Acceleration
 from drivers.clock.protocol import Clock
@@ -22,6 +22,7 @@ from drivers.errors import DriverError
 from drivers.gnss.protocol import Fix
 from firmware.appliance import Appliance, Records, Snapshot
 from firmware.checks import make_checks
+from firmware.custodian import Custodian
 from firmware.errors import FirmwareError
 from firmware.gesture import GestureReader, GestureTimes
 from firmware.hardware import Hardware, make_hardware
@@ -44,6 +45,7 @@ from firmware.tester import SelfTester
 from firmware.unenrolled import NoRecorder
 from storage.keyring_file import is_enrolled
 from storage.policy_fields import Policy
+from storage.room import minutes_left
 from storage.seal import SealedChunk
 from storage.store import Store, StoreSettings
 
@@ -77,11 +79,12 @@ class Device:
         clock: Clock | None = None,
         sync: Callable[[int], None] | None = None,
         health_s: float = 5.0,
+        custody_s: float = 60.0,
     ) -> None:
         """Read the policy, open the store, recover, and make every part.
 
         `clock` stands in for the system's, and `sync` for fdatasync(2), where those are simulated; `health_s` is how
-        often battery, room and clock are looked at.
+        often battery, room and clock are looked at, `custody_s` how often the age of what is stored.
 
         Raises:
             StorageError: the store cannot be used.
@@ -96,7 +99,7 @@ class Device:
             kept = keeper.load()
             self.policy = kept.policy if is_enrolled(settings.store.state) else None
             self.rules = Rules.of(self.policy) if self.policy else Rules()
-            self._health_s = health_s
+            self._health_s, self._custody_s = health_s, custody_s
             parts.audible = self.rules.on_dark_announce
             if self.rules.buffering and parts.board.camera_power.driver == "companion":
                 # It gives the camera no power in standby, whatever a policy says.
@@ -133,7 +136,7 @@ class Device:
                 profile = profile_named(self.policy.recording.video_profile)
                 checks = make_checks(hardware, settings, self.policy, store, keeper, profile)
                 tester = SelfTester(checks, lambda name, details: self.recorder.note(name, **details), self._put)
-            self._make_watches(store)
+            self._make_watches(settings, self.policy, store)
         else:
             # There is no chain to put it on record in.
             _log.warning("unenrolled: %s", trouble or "the device has no identity; enrol it")
@@ -194,13 +197,35 @@ class Device:
             recorder.note("policy-expired", serial=policy.serial)
         return recorder
 
-    def _make_watches(self, store: Store) -> None:
+    def _make_watches(self, settings: Settings, policy: Policy, store: Store) -> None:
         hardware, note = self.hardware, self.recorder.note
+        rate = bytes_per_s(profile_named(policy.recording.video_profile))
         health = HealthWatch(
-            hardware.battery, store.free_percent, hardware.clock, self._put, note, period_s=self._health_s
+            hardware.battery,
+            store.free_percent,
+            lambda: minutes_left(store.free_bytes(), rate),
+            hardware.clock,
+            self._put,
+            note,
+            period_s=self._health_s,
         )
         self._stack.callback(health.close)
         health.begin()
+        custodian = Custodian(
+            settings.store.flash,
+            settings.store.state,
+            store.identity,
+            store.device,
+            boot_id(),
+            policy.evidence.retention_days,
+            hardware.clock,
+            self.recorder,
+            lambda: store.open_segment,
+            self._put,
+            period_s=self._custody_s,
+        )
+        self._stack.callback(custodian.close)
+        custodian.begin()
         positions = PositionLog(lambda: any(self.recorder.progress.recording), note)
         falls = FallDetector()
 

@@ -92,6 +92,7 @@ class WarningLimits:
     """`[limits]`: when the device warns, and when it closes a recording."""
 
     low_storage_percent: Annotated[int, Key(Whole(1, 50, "percent of the flash"), "warn when less is free")] = 10
+    low_storage_min: Annotated[int, Key(Whole(0, 240, "minutes"), "warn when less recording time is left")] = 30
     low_battery_percent: Annotated[int, Key(Whole(5, 50, "percent of a full battery"), "warn when less is left")] = 20
     critical_battery_percent: Annotated[
         int,

@@ -33,6 +33,7 @@ from storage.keyring_file import KeyringFile
 from storage.layout import Flags, Kind, Place, Stamp
 from storage.particulars import Gap, Opening, Previous, encode_closing, encode_gaps
 from storage.recovery import Recovery, recover
+from storage.room import JournalRoom, journal_room
 from storage.seal import SealedChunk, SegmentSealer
 from storage.signer import Signer
 
@@ -137,6 +138,14 @@ class Store:
         except OSError as error:
             raise StoreFailedError(f"{self._root}: the medium does not answer ({error.strerror})") from error
         return max(0, status.f_bavail * status.f_frsize - self._settings.reserve_bytes)
+
+    def journal_room(self) -> JournalRoom:
+        """Return what the journal may still write. Errors as in `free_bytes`."""
+        try:
+            status = os.statvfs(self._root)
+        except OSError as error:
+            raise StoreFailedError(f"{self._root}: the medium does not answer ({error.strerror})") from error
+        return journal_room(status.f_bavail * status.f_frsize, self._settings.reserve_bytes)
 
     def free_percent(self) -> float:
         """Return how much of the medium media may still take, in percent of the medium without the reserve.

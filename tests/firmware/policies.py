@@ -20,7 +20,7 @@ _TABLES = {
     "evidence": ("recipients", "cipher", "retention_days"),
     "recording": ("video_profile", "pre_event_s", "on_dark_light", "live", "reminder_min", "resume_after_reboot"),
     "signals": ("languages", "night_allowed", "night_from_h", "night_until_h", "night_floor_percent"),
-    "limits": ("low_storage_percent", "low_battery_percent", "critical_battery_percent"),
+    "limits": ("low_storage_percent", "low_storage_min", "low_battery_percent", "critical_battery_percent"),
     "button": ("debounce_ms", "hold_ms", "double_ms"),
 }
 

@@ -558,7 +558,7 @@ def test_low_battery_and_low_storage_are_told_and_repeated() -> None:
     stage.run()
     assert stage.voice.notes == [Note.LOW_BATTERY, Note.LOW_STORAGE] * 2
     assert stage.recorder.noted("low-battery") == [{"percent": 15}] * 2
-    assert stage.recorder.noted("low-storage") == [{"percent": 5}] * 2
+    assert stage.recorder.noted("low-storage") == [{"percent": 5, "minutes": None}] * 2
 
 
 def test_a_long_recording_reminds_its_wearer() -> None:

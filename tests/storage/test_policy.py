@@ -229,7 +229,7 @@ def test_what_is_left_out_has_its_default() -> None:
         "night_floor_percent": 25
     }  # fmt: skip
     assert dataclasses.asdict(policy.limits) == {
-        "low_storage_percent": 10, "low_battery_percent": 20, "critical_battery_percent": 5
+        "low_storage_percent": 10, "low_storage_min": 30, "low_battery_percent": 20, "critical_battery_percent": 5
     }  # fmt: skip
     assert dataclasses.asdict(policy.button) == {"debounce_ms": 30, "hold_ms": 2000, "double_ms": 400}
     assert (policy.unit, policy.serial) == ("Test unit", 1)
@@ -252,6 +252,7 @@ WHOLE = {
     "night_from_h": (0, 23),
     "night_until_h": (0, 23),
     "low_storage_percent": (1, 50),
+    "low_storage_min": (0, 240),
     "low_battery_percent": (5, 50),
     "critical_battery_percent": (1, 20),
     "debounce_ms": (10, 100),

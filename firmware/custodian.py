@@ -1,0 +1,161 @@
+"""Keeps no evidence for longer than the unit allows, on a thread of its own named "custodian".
+
+It drives the age meter, and destroys what is too old: first on record, by the recorder, then on the flash. It works
+only while nothing is recorded, a mebibyte at a time, so that no recording ever waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from drivers.clock.protocol import Clock, TimeSource
+from firmware.inputs import Trouble
+from storage.age_file import load_ages, save_ages
+from storage.age_meter import AgeMeter, Reading
+from storage.destroy import destroy, examine, finish
+from storage.destruction import Destruction, Reason
+from storage.errors import StorageError
+from storage.layout import ClockSource
+from storage.retention import Due, due
+from storage.segment_index import IndexedSegment, SegmentIndex
+
+_PERIOD_S = 60.0
+_JOIN_S = 10.0
+_STATEMENT_S = 30.0
+_SECOND_NS = 1_000_000_000
+_SAVE_NS = 600 * _SECOND_NS
+"""At most so much age is lost when the power goes."""
+_DAY_NS = 86_400 * _SECOND_NS
+_SOURCES = {
+    TimeSource.NONE: ClockSource.NONE,
+    TimeSource.RTC: ClockSource.RTC,
+    TimeSource.NTP: ClockSource.NTP,
+    TimeSource.GNSS: ClockSource.GNSS,
+}
+NO_RECORDING = bytes(16)
+
+
+class Chronicler(Protocol):
+    """What the custodian needs of the recorder."""
+
+    def state_destruction(self, destruction: Destruction, timeout_s: float) -> bool:
+        """Put a destruction on record; False if that did not become durable in time, or a recording is made."""
+        ...
+
+    @property
+    def recording(self) -> bytes:
+        """The id of the recording under way; zeros if none is."""
+        ...
+
+    def note(self, name: str, **details: str | int | bool | None) -> None:
+        """Put an event on record."""
+        ...
+
+
+class Custodian:
+    """Owned by the device; `begin` starts its thread."""
+
+    def __init__(
+        self,
+        root: Path,
+        state: Path,
+        identity: bytes,
+        device: bytes,
+        boot: bytes,
+        retention_days: int,
+        clock: Clock,
+        chronicler: Chronicler,
+        open_segment: Callable[[], int | None],
+        tell: Callable[[Trouble], None],
+        *,
+        period_s: float = _PERIOD_S,
+    ) -> None:
+        """`open_segment` is the number of the segment that is open now; `tell` reaches the main thread."""
+        self._root = root
+        self._path = state / "ages"
+        self._identity = identity
+        self._boot = boot
+        self._limit_ns = retention_days * _DAY_NS
+        self._clock = clock
+        self._chronicler = chronicler
+        self._open_segment = open_segment
+        self._tell = tell
+        self._period_s = period_s
+        self._index = SegmentIndex(root, device)
+        self._trouble = ""
+        self._saved_ns: int | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="custodian", daemon=True)
+        ages, trouble = load_ages(self._path)
+        self._meter = AgeMeter(ages)
+        if trouble:
+            self._say(trouble)
+
+    def begin(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread; what it was destroying is finished by the next run. Idempotent."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_JOIN_S)
+
+    def look(self) -> None:
+        """Drive the meter, and destroy what is due, if nothing is recorded."""
+        try:
+            self._tick()
+            if not self._busy():
+                self._destroy()
+        except StorageError as error:
+            self._say(str(error))
+        else:
+            strange = self._index.strange
+            self._say(f"segments {strange[:5]} are not this device's: nothing destroys them" if strange else "")
+
+    def _run(self) -> None:
+        while True:
+            self.look()
+            if self._stop.wait(self._period_s):
+                return
+
+    def _tick(self) -> None:
+        reading = self._clock.read()
+        source = ClockSource.NTP if reading.source is None and reading.synchronised else _SOURCES[
+            reading.source or TimeSource.NONE
+        ]  # fmt: skip
+        changed = self._meter.tick(Reading(self._boot, reading.monotonic_ns, reading.utc_ns, source))
+        passed_ns = reading.monotonic_ns - (self._saved_ns or 0)
+        if changed or self._saved_ns is None or passed_ns >= _SAVE_NS:
+            save_ages(self._path, self._meter.state)
+            self._saved_ns = reading.monotonic_ns
+
+    def _destroy(self) -> None:
+        finish(self._root, stop=self._busy)
+        closed = self._index.refresh(self._open_segment() or 0)
+        if closed:
+            self._meter.forget({item.boot for item in closed})
+        for item in list(due(closed, self._age_ns, self._limit_ns, under_way=self._chronicler.recording)):
+            if self._busy() or not self._destroy_one(item):
+                return
+
+    def _destroy_one(self, item: Due) -> bool:
+        what = examine(self._root, item.number, self._identity)
+        statement = Destruction(what, Reason.RETENTION, item.age_ns // _SECOND_NS)
+        if not self._chronicler.state_destruction(statement, _STATEMENT_S):
+            return False
+        return destroy(self._root, item.number, stop=self._busy) is not None
+
+    def _age_ns(self, item: IndexedSegment) -> int:
+        return self._meter.age_ns(item.boot, item.monotonic_ns)
+
+    def _busy(self) -> bool:
+        return self._stop.is_set() or self._chronicler.recording != NO_RECORDING
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._tell(Trouble("retention", trouble))
