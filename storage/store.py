@@ -361,6 +361,8 @@ class Segment:
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             self._fd = os.open(path, flags, 0o600)
+            # The name first: a chunk that is reported durable can be found.
+            sync_directory(folder)
         except OSError as error:
             raise StoreFailedError(f"cannot create {path}: {error.strerror}") from error
         self._sealer = SegmentSealer(
@@ -368,10 +370,6 @@ class Segment:
         )
         self._append(Kind.OPENING, stamp, init, None, replace(opening, envelopes=envelopes).encode())
         self._flash.barrier()
-        try:
-            sync_directory(folder)
-        except OSError as error:
-            raise StoreFailedError(f"cannot sync {folder}: {error.strerror}") from error
 
     def abandon(self) -> None:
         """Drop the keys and the file as they are. Idempotent."""
