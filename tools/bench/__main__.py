@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tools.bench.pressing import pressing_rows
 from tools.bench.recording import recording_rows
+from tools.bench.recovering import recovering_rows
 from tools.bench.sealing import sealing_rows
 from tools.bench.storing import storing_rows
 from tools.bench.table import Row, lines, write_json
@@ -18,7 +19,7 @@ _OUT = Path("build/bench/bench.json")
 
 
 def _all() -> Iterator[Row]:
-    for rows in (sealing_rows, storing_rows, recording_rows, pressing_rows):
+    for rows in (sealing_rows, storing_rows, recovering_rows, recording_rows, pressing_rows):
         for row in rows():
             sys.stderr.write(f"  {row.name}\n")
             yield row
