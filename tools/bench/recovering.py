@@ -1,4 +1,4 @@
-"""How long a boot takes to find the end of the chain on a full store: 64 GB of 60 s segments, sparse but for the last."""
+"""How long a boot takes to find the end of the chain on a full store: 64 GB of 60 s segments, nearly all sparse."""
 
 from __future__ import annotations
 
