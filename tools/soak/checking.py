@@ -12,15 +12,13 @@ from station.opener import FileKeyOpener, SegmentOpener
 from storage.envelope import Recipient
 from storage.errors import InputError, StorageError
 from storage.inventory import SEGMENTS, TORN, segment_name
-from storage.layout import ClockSource, Flags, Kind, Light, Stamp
+from storage.layout import ClockSource, Flags, Light, Stamp
 from storage.particulars import parse_opening
 from storage.reader import SegmentReader, TornError
 from storage.segment_report import Status, verify_segment
 from storage.store import Store, StoreSettings
 from storage.verdict import Verdict
 from storage.verify import verify
-
-NEW = b"after the crash "
 
 
 class BrokenPromiseError(Exception):
@@ -66,14 +64,14 @@ def check_store(
         raise BrokenPromiseError(f"recovery kept {_bytes_of(flash)} of {before} bytes")
     opened = _check_reported(flash, identity, key, reported, open_from)
     try:
-        _record(base, key.recipient)
+        new = _record(base, key.recipient)
     except StorageError as error:
         raise BrokenPromiseError(f"the next recording fails: {error}") from error
     report = verify(flash, identity, workers=1)
     if report.verdict not in (Verdict.AUTHENTIC, Verdict.MISSING_PARTS):
         texts = [finding.text for finding in report.findings if finding.verdict is not Verdict.AUTHENTIC]
         raise BrokenPromiseError(f"the chain is {report.verdict.value}: {texts[:3]}")
-    if not any(item.id == NEW and item.verdict is Verdict.AUTHENTIC for item in report.recordings):
+    if not any(item.id == new and item.verdict is Verdict.AUTHENTIC for item in report.recordings):
         raise BrokenPromiseError("the next recording is not authentic")
     return Found(first[1], first[2], opened)
 
@@ -146,15 +144,14 @@ def _open(path: Path, key: StationKey) -> int:
     return count
 
 
-def _record(base: Path, recipient: Recipient) -> None:
-    """Make a small recording, as the next run would."""
+def _record(base: Path, recipient: Recipient) -> bytes:
+    """Make a small recording, as the next run would; return its id."""
+    new = os.urandom(16)
     stamp = Stamp(1, 2, 0, ClockSource.NONE, 0xFFFF_FFFF, Light.LIT, Light.LIT)
     with Store(base / "flash", base / "state", _settings(recipient), os.urandom(16)) as store:
         store.begin(stamp).close("recording", stamp)
-        segment = store.begin(stamp, recording=NEW, profile="480p30", init=b"init")
+        segment = store.begin(stamp, recording=new, profile="480p30", init=b"init")
         segment.media(stamp._replace(duration_ns=5), b"footage", Flags.KEY)
         segment.close("stop", stamp)
         store.begin(stamp).close("power-off", stamp)
-
-
-__all__ = ["BrokenPromiseError", "Found", "Kind", "check_store"]
+    return new

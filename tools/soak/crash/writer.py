@@ -98,13 +98,14 @@ def main() -> int:
     if options.longest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (options.longest_file, options.longest_file))
     try:
-        return _record(options)
+        return record(options)
     except StorageError as error:
         say(f"E {error}")
         return 1
 
 
-def _record(options: argparse.Namespace) -> int:
+def record(options: argparse.Namespace) -> int:
+    """Record twice and destroy one segment; 1 where the recorder failed, and said so."""
     reports: queue.Queue[Report] = queue.Queue(100)
     flash, state = options.folder / "flash", options.folder / "state"
     station = Recipient(X25519PublicKey.from_public_bytes((options.folder / "recipient").read_bytes()))
