@@ -41,7 +41,9 @@ unit: $(STAMP) ## the tests, with branch coverage of storage/ and station/
 bench: $(STAMP) ## measure against the limits of this machine; writes build/bench/
 	@$(PY) -m tools.bench
 
-soak: $(STAMP) ## the long tests: a shift of twelve hours; writes build/soak/
+soak: $(STAMP) ## the long tests: every crash point, power cuts, twelve hours; half an hour; writes build/soak/
+	@$(PY) -m tools.soak.crash
+	@$(PY) -m tools.soak.power
 	@$(PY) -m tools.soak.shift
 
 rig: $(STAMP) ## picamera2 and PyAudio for real, in a Debian trixie root (built once)

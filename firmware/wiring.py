@@ -29,6 +29,7 @@ from firmware.hardware import Hardware, make_hardware
 from firmware.health import HealthWatch
 from firmware.inputs import Docked, Fall, Input, Trouble
 from firmware.light_witness import LightWitness
+from firmware.line_counts import LineCounts
 from firmware.night import NightWatch
 from firmware.parts import Parts
 from firmware.patterns import NIGHT_LEVEL
@@ -124,6 +125,7 @@ class Device:
         hardware = self.hardware
         witness = LightWitness(hardware.indicator.state())
         self.store: Store | None = None
+        self._line_counts: LineCounts | None = None
         tester: SelfTester | None = None
         cut: bytes | None = None
         records: Records = NoRecorder()
@@ -132,6 +134,7 @@ class Device:
             self.store, cut = store, store.recovery.recording
             self.recorder = self._make_recorder(settings, self.policy, store, Stamper(hardware.clock, witness))
             records = self.recorder
+            self._line_counts = LineCounts(self.recorder.note)
             if settings.self_test:
                 profile = profile_named(self.policy.recording.video_profile)
                 checks = make_checks(hardware, settings, self.policy, store, keeper, profile)
@@ -288,6 +291,8 @@ class Device:
         link.refresh()
         if self.appliance.snapshot.state is State.RECORDING_DARK and self.signaller.sounding:
             link.announce_audibly()
+        if self._line_counts is not None:
+            self._line_counts.look(link.counters, self.hardware.clock.monotonic_ns())
         fault = link.fault() or ""
         if fault != self._link_fault:
             self._link_fault = fault

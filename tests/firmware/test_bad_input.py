@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from drivers.clock.shifted import ShiftedClock
 from drivers.clock.system import SystemClock
 from firmware.appliance import Snapshot
+from firmware.board_parts import Board
 from firmware.cues import Cue, Note
 from firmware.inputs import PowerOff
 from firmware.parts import Parts
@@ -33,8 +35,10 @@ YEAR_NS = 365 * 86_400 * 1_000_000_000
 class Life:
     """One life of a device, watched."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, board: Callable[[Board], Board] = lambda board: board) -> None:
+        """`board` may change the profile, as no file can."""
         self.kit = kit
+        self._board = board
         self.clock, self.medium = ShiftedClock(SystemClock()), SimulatedMedium()
         self.snapshots: list[Snapshot] = []
         self.notes: list[Note] = []
@@ -54,6 +58,7 @@ class Life:
 
         monkeypatch.setattr(Signaller, "play", heard)
         settings = load_settings(self.kit.settings)
+        settings = replace(settings, board=self._board(settings.board))
         ending: queue.Queue[str] = queue.Queue(1)
         with Device(
             settings, Parts(settings.board), self._see, clock=self.clock, sync=self.medium.sync, health_s=0.1

@@ -10,7 +10,7 @@ import pytest
 
 from firmware.cues import Cue, Note
 from firmware.patterns import CUES, DIM, FULL, NOTES, Step
-from tools.docs import card, lanes, signals
+from tools.docs import card, faults, lanes, signals
 from tools.docs.card_text import CALLS, DUTCH, ENGLISH, CardText
 
 REPOSITORY = Path(__file__).parents[2]
@@ -173,3 +173,16 @@ def test_the_page_about_signals_links_to_what_is_there() -> None:
     for target in ("signals.svg", "card/card-nl.pdf", "card/card-en.pdf", "../firmware/patterns.py"):
         assert f"({target})" in page.read_text(encoding="utf-8")
         assert (page.parent / target).is_file()
+
+
+def test_the_faults_are_those_that_tests_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    assert faults.PAGE.read_text(encoding="utf-8") == faults.page(), AGAIN
+
+
+def test_a_fault_without_its_test_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    lost = faults.Fault("x", (), "y", ("tests/tools/test_docs.py::test_that_is_not_there",))
+    monkeypatch.setitem(faults.GROUPS, "z", (lost,))
+    with pytest.raises(LookupError, match=r"no such test: .*::test_that_is_not_there"):
+        faults.page()

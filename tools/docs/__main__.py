@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tools.docs import boards, card, policy, signals, states
+from tools.docs import boards, card, faults, policy, signals, states
 
 signals.main([])
 card.main([])
 states.main()
 policy.main()
 boards.main()
+faults.main()

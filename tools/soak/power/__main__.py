@@ -182,6 +182,7 @@ def _boot(kernel: Path, root: Path, socket: Path, orders: Path, filesystem: str)
 def _listen(guest: subprocess.Popen[bytes], machine: _Machine, cut: Cut, record_s: float, *, final: bool) -> str:
     """Take what the guest says until its time has come; return its word on the disk."""
     said = ""
+    other: list[str] = []
     cut_at: float | None = None
     begin_s = time.monotonic()
     killer: threading.Timer | None = None
@@ -206,14 +207,16 @@ def _listen(guest: subprocess.Popen[bytes], machine: _Machine, cut: Cut, record_
             killer.start()
         elif words[:1] == ["D"] and len(words) == 4 and len(words[3]) == 64:
             machine.reported[int(words[1]), int(words[2])] = words[3]
-        elif words[:1] == ["E"]:
-            said = f"BROKEN the recorder failed: {' '.join(words[1:])}"
+        elif words[:1] in (["E"], ["ENDED"]):
+            said = f"BROKEN the recorder failed: {' '.join(words[1:])} {other[-1:]}"
             break
+        elif words[:1] != ["C"]:
+            other.append(" ".join(words)[:200])
     if killer is not None:
         killer.cancel()
         cut.after_s = time.monotonic() - (cut_at or begin_s)
     cut.reported = len(machine.reported)
-    return said or "BROKEN the machine did not come up"
+    return said or f"BROKEN the machine did not come up: {other[-3:]}"
 
 
 def _line(cut: Cut) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from station.keys import StationKey, load_station_key
+from storage.durable import replace_file
 from storage.keyfiles import load_device_key
 from storage.keyring_file import enrol_device
 from storage.signer import MemorySigner
@@ -25,8 +26,8 @@ def main(arguments: list[str]) -> int:
     """Check, then record for as long as the power lasts, or `turns` times."""
     folder, orders = Path(arguments[0]), read_orders(Path(arguments[1]))
     key = _key(orders["key"])
+    replace_file(folder / "recipient", key.recipient.raw)
     if not (folder / "state" / "device.pub").exists():
-        (folder / "recipient").write_bytes(key.recipient.raw)
         enrol_device(folder / "state", MemorySigner.generate())
         writer.say("OK new 0 0")
     else:
