@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from capture.errors import CaptureError
 from drivers.clock.system import SystemClock
@@ -20,6 +21,7 @@ from firmware.parts import Parts
 from firmware.service import Service
 from firmware.settings import Settings, load_settings
 from firmware.signals import hold_back, power_off_on_signal
+from firmware.simulated_bench import SimulatedBench
 from firmware.wiring import Device
 from storage.errors import StorageError
 
@@ -80,6 +82,9 @@ def _enrol(settings: Settings, unit: Path, policy: Path) -> int:
     return _OK
 
 
+_P = TypeVar("_P")
+
+
 def _check_board(settings: Settings) -> int:
     hears: list[Callable[[int, int], None]] = []
 
@@ -92,18 +97,27 @@ def _check_board(settings: Settings) -> int:
         for hear in hears:
             hear(time_ns, tone_hz)
 
-    with Parts(settings.board) as parts:
+    def played(make: Callable[[], _P]) -> Callable[[], _P]:
+        def made() -> _P:
+            part = make()
+            if bench.plays(part):
+                sys.stdout.write(f"({type(part).__name__}: a simulation plays what a person or the sky would do)\n")
+            return part
+
+        return made
+
+    with Parts(settings.board) as parts, SimulatedBench() as bench:
         made = BoardParts(
             indicator=parts.indicator,
-            button=parts.button,
+            button=played(parts.button),
             buzzer=lambda: parts.buzzer(sound),
             haptics=parts.haptics,
             microphone=microphone,
             camera=parts.camera,
             camera_power=parts.camera_power,
             battery=parts.battery,
-            gnss=parts.gnss,
-            accelerometer=parts.accelerometer,
+            gnss=played(parts.gnss),
+            accelerometer=played(parts.accelerometer),
             dock=parts.dock,
             rtc=parts.rtc,
             clock=SystemClock(),

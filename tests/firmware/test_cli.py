@@ -160,3 +160,12 @@ def test_the_settings_of_these_tests_are_as_documented() -> None:
     for line in SETTINGS.splitlines():
         if "=" in line:
             assert f"`{line.split(' = ')[0]}`" in documented
+
+
+def test_the_simulated_board_passes_its_check(tmp_path: Path) -> None:
+    kit = Kit.make(tmp_path)
+    done = python("firmware", "check-board", "--settings", str(kit.settings))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("all parts that this board has work\n")
+    assert done.stdout.count("a simulation plays what a person or the sky would do") == 3
+    assert "FAILED" not in done.stdout
