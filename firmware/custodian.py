@@ -7,7 +7,7 @@ only while nothing is recorded, a mebibyte at a time, so that no recording ever 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,8 +17,10 @@ from storage.age_file import load_ages, save_ages
 from storage.age_meter import AgeMeter, Reading
 from storage.destroy import destroy, examine, finish
 from storage.destruction import Destruction, Reason
-from storage.errors import StorageError
+from storage.errors import ReceiptError, StorageError
+from storage.inventory import SEGMENTS, segment_name
 from storage.layout import ClockSource
+from storage.receipt import parse_receipt, receipt_digest
 from storage.retention import Due, due
 from storage.segment_index import IndexedSegment, SegmentIndex
 
@@ -66,6 +68,7 @@ class Custodian:
         device: bytes,
         boot: bytes,
         retention_days: int,
+        receipt_keys: Sequence[str],
         clock: Clock,
         chronicler: Chronicler,
         open_segment: Callable[[], int | None],
@@ -87,6 +90,10 @@ class Custodian:
         self._index = SegmentIndex(root, device)
         self._trouble = ""
         self._saved_ns: int | None = None
+        self._device = device
+        self._receipt_keys = frozenset(map(bytes.fromhex, receipt_keys))
+        self._lock = threading.Lock()
+        """Held by whoever destroys: this thread, or the one that brings a receipt."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="custodian", daemon=True)
         ages, trouble = load_ages(self._path)
@@ -107,14 +114,47 @@ class Custodian:
     def look(self) -> None:
         """Drive the meter, and destroy what is due, if nothing is recorded."""
         try:
-            self._tick()
-            if not self._busy():
-                self._destroy()
+            with self._lock:
+                self._tick()
+                if not self._busy():
+                    self._destroy()
         except StorageError as error:
             self._say(str(error))
         else:
             strange = self._index.strange
             self._say(f"segments {strange[:5]} are not this device's: nothing destroys them" if strange else "")
+
+    def accept(self, data: bytes) -> str:
+        """Destroy a segment on a station's receipt, journals too; return in one line what was done.
+
+        Nothing is destroyed while a recording is made: the station offers its receipt again. A receipt for what is gone
+        already is no error.
+
+        Raises:
+            ReceiptError: it destroys nothing, for the reason given.
+            StorageError: the segment, or the medium, is not as it should be.
+        """
+        receipt = parse_receipt(data, self._receipt_keys)
+        with self._lock:
+            if receipt.device != self._device:
+                raise ReceiptError(f"the receipt is refused: it is for device {receipt.device.hex()}")
+            if receipt.segment >= (self._open_segment() or 0):
+                raise ReceiptError(f"the receipt is refused: segment {receipt.segment} is not closed")
+            if not (self._root / SEGMENTS / segment_name(receipt.segment)).exists():
+                return f"segment {receipt.segment} is not here any more"
+            what = examine(self._root, receipt.segment, self._identity)
+            if why := receipt.confirms(self._device, what):
+                raise ReceiptError(f"the receipt is refused: {why}")
+            age_s = self._age_of(receipt.segment) // _SECOND_NS
+            statement = Destruction(what, Reason.RECEIPT, age_s, receipt_digest(data))
+            if self._busy() or not self._chronicler.state_destruction(statement, _STATEMENT_S):
+                raise ReceiptError(f"segment {receipt.segment} is kept for now: the device records; offer it again")
+            destroy(self._root, receipt.segment, stop=self._busy)
+        return f"segment {receipt.segment} is destroyed"
+
+    def _age_of(self, number: int) -> int:
+        found = [item for item in self._index.refresh(number + 1) if item.number == number]
+        return self._age_ns(found[0]) if found else 0
 
     def _run(self) -> None:
         while True:

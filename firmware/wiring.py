@@ -214,13 +214,14 @@ class Device:
         )
         self._stack.callback(health.close)
         health.begin()
-        custodian = Custodian(
+        self.custodian = custodian = Custodian(
             settings.store.flash,
             settings.store.state,
             store.identity,
             store.device,
             boot_id(),
             policy.evidence.retention_days,
+            policy.evidence.receipt_keys,
             hardware.clock,
             self.recorder,
             lambda: store.open_segment,

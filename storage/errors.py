@@ -45,3 +45,7 @@ class StoreFailedError(StoreError):
 
 class PolicyError(StorageError):
     """A unit policy is refused, or cannot be kept: not signed by the unit, malformed, out of date, or replayed."""
+
+
+class ReceiptError(StorageError):
+    """A station's receipt destroys nothing: it is malformed, forged, foreign, or for something else."""

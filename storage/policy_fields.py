@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Annotated, Any, get_type_hints
 
 from storage.envelope import Cipher, Recipient
-from storage.policy_rules import OneOf, Recipients, Rule, SomeOf, Text, When, Whole, YesNo
+from storage.policy_rules import OneOf, Recipients, Rule, SigningKeys, SomeOf, Text, When, Whole, YesNo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,6 +45,9 @@ class Evidence:
         int,
         Key(Whole(1, 28, "days"), "footage is destroyed this long after it was recorded, unless the unit extends it"),
     ] = 28
+    receipt_keys: Annotated[
+        tuple[str, ...], Key(SigningKeys(), "stations on whose signed receipt a device destroys what they hold")
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,24 @@ class Recipients:
         return recipient
 
 
+class SigningKeys:
+    """Raw Ed25519 public keys, each as 64 hexadecimal digits."""
+
+    _MOST = 16
+    says = f"a list of at most {_MOST} keys, each 64 hexadecimal digits, none twice"
+
+    def read(self, value: object) -> tuple[str, ...]:
+        """Read the keys; they are kept as text, in lower case."""
+        if not isinstance(value, list) or len(value) > self._MOST:
+            raise PolicyError(f"{shown(value)} is not {self.says}")
+        found = tuple(item.lower() if isinstance(item, str) else "" for item in value)
+        if not all(len(item) == 64 and set(item) <= set("0123456789abcdef") for item in found):
+            raise PolicyError(f"{shown(value)} is not {self.says}")
+        if len(set(found)) != len(found):
+            raise PolicyError("a key is there twice")
+        return found
+
+
 def shown(value: object) -> str:
     """Return a short description of a refused value."""
     match value:

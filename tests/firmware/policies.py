@@ -17,7 +17,7 @@ EXPIRES = "2036-01-01T00:00:00Z"
 UNIT = MemorySigner.from_seed(bytes(range(32)))
 """The unit of every test. Its key is public knowledge."""
 _TABLES = {
-    "evidence": ("recipients", "cipher", "retention_days"),
+    "evidence": ("recipients", "cipher", "retention_days", "receipt_keys"),
     "recording": ("video_profile", "pre_event_s", "on_dark_light", "live", "reminder_min", "resume_after_reboot"),
     "signals": ("languages", "night_allowed", "night_from_h", "night_until_h", "night_floor_percent"),
     "limits": ("low_storage_percent", "low_storage_min", "low_battery_percent", "critical_battery_percent"),

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,18 +14,23 @@ from drivers.clock.protocol import ClockReading, TimeSource
 from firmware.custodian import Custodian
 from firmware.inputs import Trouble
 from firmware.recorder import News, RecorderTimes
-from storage.destroy import unfinished
+from storage.chain import Tip
+from storage.destroy import examine, unfinished
 from storage.destruction import Destruction, Reason
-from storage.errors import StoreFailedError
+from storage.errors import ReceiptError, StoreFailedError
 from storage.inventory import SEGMENTS, segment_name
 from storage.layout import Kind
+from storage.particulars import Previous
+from storage.receipt import Receipt, receipt_digest
 from storage.room import JournalRoom
+from storage.signer import MemorySigner
 from storage.verdict import Verdict
 from tests.firmware.kit import PATIENCE_S, SECOND, Bench, FakeCapture, footage
 from tests.storage.kit import BOOT
 
 DAY = 86_400 * SECOND
 LATER = b"later boot id..."
+STATION = MemorySigner.from_seed(b"s" * 32)
 T0 = 1000 * SECOND
 
 
@@ -56,7 +62,8 @@ class Rig:
         store = self.bench.store
         return Custodian(
             self.bench.enrolled.flash, self.bench.enrolled.state, self.bench.enrolled.identity, store.device, self.boot,
-            28, self.clock, self.bench.recorder, lambda: store.open_segment, self.told.append, period_s=0.01,
+            28, [STATION.public.hex()], self.clock, self.bench.recorder, lambda: store.open_segment, self.told.append,
+            period_s=0.01,
         )  # fmt: skip
 
     @property
@@ -239,6 +246,104 @@ def test_a_second_statement_waits_for_the_first(tmp_path: Path) -> None:
         statement = object.__new__(Destruction)
         assert not bench.recorder.state_destruction(statement, 0.001), "nobody writes it before the recorder begins"
         assert not bench.recorder.state_destruction(statement, 0.001)
+
+
+# --- Receipts ---------------------------------------------------------------------------------------------------------
+
+
+def receipt_for(bench: Bench, number: int, **changes: Any) -> Receipt:
+    what = examine(bench.enrolled.flash, number, bench.enrolled.identity)
+    made = Receipt(bench.store.device, number, what.last, what.size_bytes, what.digest, 5)
+    return replace(made, **changes)
+
+
+def test_a_receipt_destroys_what_it_names_and_journals_too(tmp_path: Path) -> None:
+    with Bench(tmp_path, [FakeCapture()]) as bench:
+        record(bench)
+        rig = Rig(bench, Clock(now_ns=T0))
+        custodian = rig.custodian()
+        custodian.look()
+        rig.clock.now_ns += 90 * SECOND
+        for number in (1, 2):
+            data = receipt_for(bench, number).sign(STATION)
+            assert custodian.accept(data) == f"segment {number} is destroyed"
+            assert custodian.accept(data) == f"segment {number} is not here any more"
+        assert rig.numbers == [3]
+        bench.finish()
+        report = bench.verified()
+        assert report.verdict is Verdict.AUTHENTIC
+        found = [item.destruction for item in report.destroyed]
+        assert [(item.what.segment, item.reason) for item in found] == [(1, Reason.RECEIPT), (2, Reason.RECEIPT)]
+        assert found[1].receipt == receipt_digest(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"device": b"another device.."}, "it is for device"),
+        ({"segment": 9, "last": Previous(9, 1, Tip(bytes(32), bytes(64)))}, "segment 9 is not closed"),
+        ({"digest": bytes(32)}, "it is for another content"),
+        ({"size_bytes": 5}, "it is for another length"),
+        ({"last": Previous(2, 1, Tip(bytes(32), bytes(64)))}, "it is for another chain"),
+    ],
+)
+def test_a_receipt_for_something_else_destroys_nothing(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    with Bench(tmp_path, [FakeCapture()]) as bench:
+        record(bench)
+        rig = Rig(bench, Clock(now_ns=T0))
+        with pytest.raises(ReceiptError, match=says):
+            rig.custodian().accept(receipt_for(bench, 2, **change).sign(STATION))
+        assert rig.numbers == [1, 2, 3]
+        bench.finish()
+
+
+def test_a_receipt_for_one_segment_does_not_pass_for_another(tmp_path: Path) -> None:
+    with Bench(tmp_path, [FakeCapture()]) as bench:
+        record(bench)
+        rig = Rig(bench, Clock(now_ns=T0))
+        other = receipt_for(bench, 1)
+        forged = replace(other, segment=2, last=replace(other.last, segment=2)).sign(STATION)
+        with pytest.raises(ReceiptError, match="it is for another chain"):
+            rig.custodian().accept(forged)
+        bench.finish()
+
+
+@pytest.mark.parametrize("wrong", ["foreign", "bit", "cut", "empty", "long", "garbage"])
+def test_a_receipt_that_is_not_the_stations_destroys_nothing(tmp_path: Path, wrong: str) -> None:
+    with Bench(tmp_path, [FakeCapture()]) as bench:
+        record(bench)
+        rig = Rig(bench, Clock(now_ns=T0))
+        good = receipt_for(bench, 2).sign(STATION)
+        data = {
+            "foreign": receipt_for(bench, 2).sign(MemorySigner.from_seed(b"x" * 32)),
+            "bit": good[:-1] + bytes([good[-1] ^ 1]),
+            "cut": good[:-1],
+            "empty": b"",
+            "long": good * 20,
+            "garbage": b"\xff" * 300,
+        }[wrong]
+        with pytest.raises(ReceiptError, match="the receipt is refused"):
+            rig.custodian().accept(data)
+        assert rig.numbers == [1, 2, 3]
+        bench.finish()
+
+
+def test_while_recording_a_receipt_waits(tmp_path: Path) -> None:
+    with Bench(tmp_path, [FakeCapture(), FakeCapture()]) as bench:
+        record(bench)
+        rig = Rig(bench, Clock(now_ns=T0))
+        data = receipt_for(bench, 2).sign(STATION)
+        bench.recorder.start()
+        bench.captures[1].feed(*footage(T0 + 5 * SECOND, 1))
+        bench.watched.until_news(News.STARTED, 2)
+        custodian = rig.custodian()
+        with pytest.raises(ReceiptError, match="the device records; offer it again"):
+            custodian.accept(data)
+        assert 2 in rig.numbers
+        bench.recorder.stop()
+        bench.watched.until_news(News.ENDED, 2)
+        assert custodian.accept(data) == "segment 2 is destroyed"
+        bench.finish()
 
 
 # --- Room for the journal ---------------------------------------------------------------------------------------------

@@ -217,7 +217,7 @@ def test_nothing_is_parsed_before_the_signature_is_good() -> None:
 def test_what_is_left_out_has_its_default() -> None:
     policy = parse_policy(signed(), UNIT.public)
     assert dataclasses.asdict(policy.evidence) | {"recipients": None} == {
-        "recipients": None, "cipher": Cipher.CHACHA20_POLY1305, "retention_days": 28,
+        "recipients": None, "cipher": Cipher.CHACHA20_POLY1305, "retention_days": 28, "receipt_keys": (),
     }  # fmt: skip
     assert [recipient.raw for recipient in policy.evidence.recipients] == [SMALL.raw]
     assert dataclasses.asdict(policy.recording) == {
@@ -280,7 +280,7 @@ def value_of(policy: Policy, key: str) -> Any:
 def test_this_table_of_whole_numbers_is_the_whole_one() -> None:
     named = {key for kind in KINDS for key in keys_of(kind)}
     rest = {
-        "unit", "issued", "expires", "recipients", "video_profile", "languages", "night_allowed",
+        "unit", "issued", "expires", "recipients", "video_profile", "languages", "night_allowed", "receipt_keys",
         "resume_after_reboot", *CHOICES,
     }  # fmt: skip
     assert named == rest | WHOLE.keys()
