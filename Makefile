@@ -41,7 +41,7 @@ unit: $(STAMP) ## the tests, with branch coverage of storage/ and station/
 bench: $(STAMP) ## measure against the limits of this machine; writes build/bench/
 	@$(PY) -m tools.bench
 
-soak: $(STAMP) ## the long tests: every crash point, power cuts, twelve hours; half an hour; writes build/soak/
+soak: $(STAMP) ## the long tests: every crash point, power cuts, twelve hours (most of an hour)
 	@$(PY) -m tools.soak.crash
 	@$(PY) -m tools.soak.power
 	@$(PY) -m tools.soak.shift
