@@ -39,6 +39,7 @@ def test_the_project_says_what_it_must(name: str) -> None:
     report = verify(folder / answer["verify"], load_device_key(folder / "device.pub"), keep_chunks=True)
     assert (report.verdict.value, report.verdict.exit_status) == (answer["verdict"], answer["exit_status"])
     assert report.device.hex() == answer["device"]
+    assert [item.number for item in report.destroyed] == answer["destroyed"]
     assert [
         (item.path.name, item.status.value, [chunk.tip.chain.hex() for chunk in item.chunks])
         for item in report.segments
@@ -81,6 +82,7 @@ def test_the_outsider_says_what_it_must(name: str) -> None:
     identity, station = (folder / "device.pub").read_bytes(), (folder / "station.key").read_bytes()
     report = outsider.verify(folder / answer["verify"], identity)
     assert (report.verdict, report.exit_status) == (answer["verdict"], answer["exit_status"])
+    assert report.destroyed == answer["destroyed"]
     for segment, said in zip(report.segments, answer["segments"], strict=True):
         assert (segment.name, segment.number, segment.status) == (said["file"], said["number"], said["status"])
         assert segment.key.hex() == said["segment_key"]
@@ -90,7 +92,7 @@ def test_the_outsider_says_what_it_must(name: str) -> None:
             for record, (_, plain) in zip(segment.records, outsider.open_segment(segment, station), strict=True)
         ] == [(chunk["kind"], chunk["chain"], chunk["plain_sha256"], chunk["plain_bytes"]) for chunk in said["chunks"]]
     assert {
-        key: (item.verdict, item.chunks, round(item.lit * item.chunks), item.gaps)
+        key: (item.verdict, item.chunks, round(item.lit * (item.chunks - item.pre_event)), item.gaps)
         for key, item in report.recordings.items()
     } == {
         item["id"]: (item["verdict"], item["media_chunks"], item["lit_chunks"], item["gaps"])

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from station.keys import StationKey, encode_station_key
 from storage.buffers import BufferPool
 from storage.chain import Tip, genesis
+from storage.destruction import Destroyed, Destruction, Reason
 from storage.envelope import Cipher, Envelope, envelope_info
 from storage.events import Event, encode_events
 from storage.inventory import segment_name
@@ -84,6 +85,10 @@ class Plan:
     """Those that the closing says."""
     cut_bytes: int = 0
     """How much of the last record is missing from the file."""
+    gone: bool = False
+    """Destroyed: its file is not written. It was sealed to nobody, so that it can be made again as it was."""
+    states: Sequence[int] = ()
+    """The segments whose destruction it puts on record, before its other chunks."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class Vector:
     target: str
     """What to verify, in the vector's folder."""
     recordings: list[dict[str, Any]] = field(default_factory=list)
+    destroyed: Sequence[int] = ()
 
 
 def media(label: str, count: int, gap_at: int | None = None, dark_at: int | None = None) -> list[Chunk]:
@@ -154,7 +160,25 @@ def vectors() -> list[Vector]:
     alone = Plan(7, "fault", chunks=journal())
     target = f"flash/segments/{segment_name(7)}"
     result.append(Vector("journal", False, Cipher.CHACHA20_POLY1305, [alone], "authentic", 0, target))
+    result.append(destroyed())
     return result
+
+
+def destroyed() -> Vector:
+    """Return a store of which a recording was destroyed, and another one began in a pre-event buffer."""
+    name = "destroyed"
+    gone, recording = secret(name, "gone")[:16], secret(name, "recording")[:16]
+    held = replace(media("held", 1)[0], flags=Flags.PRE_EVENT | Flags.KEY | Flags.SOUND, commanded=Light.PARTLY)
+    store = [
+        Plan(1, "recording", chunks=journal()),
+        Plan(2, "rotation", gone, 0, media("gone 0", 2), gone=True),
+        Plan(3, "stop", gone, 1, media("gone 1", 2), gone=True),
+        Plan(4, "recording", chunks=journal(), states=(3, 2)),
+        Plan(5, "stop", recording, 0, [held, *media("part 0", 2)]),
+        Plan(6, "power-off", chunks=journal()),
+    ]
+    said = {"id": recording.hex(), "verdict": "authentic", "media_chunks": 3, "lit_chunks": 2, "gaps": []}
+    return Vector(name, True, Cipher.CHACHA20_POLY1305, store, "authentic", 0, "flash", [said], (2, 3))
 
 
 def key_path(vector: str, segment: int) -> tuple[Certificate, ...]:
@@ -193,7 +217,7 @@ def envelope(station: StationKey, content_key: bytes, place: Place, segment_key:
 
 
 def seal_segment(
-    vector: Vector, plan: Plan, previous: Previous, stored: Path
+    vector: Vector, plan: Plan, previous: Previous, stored: Path, stubs: Mapping[int, Destroyed]
 ) -> tuple[bytes, Previous, dict[str, Any]]:
     """Seal a segment; return the file, where the chain stands, and what a verifier must find in it."""
     key = signer(vector.name, plan.number)
@@ -204,9 +228,16 @@ def seal_segment(
     is_media = plan.recording != JOURNAL
     opening = Opening(
         is_media, plan.part, "480p30" if is_media else "", vector.cipher, key_path(vector.name, plan.number), previous,
-        (envelope(station_key(vector.name, vector.hybrid), content_key, place, key.public, stored),),
+        () if plan.gone else (
+            envelope(station_key(vector.name, vector.hybrid), content_key, place, key.public, stored),
+        ),
     )  # fmt: skip
-    chunks = [Chunk(Kind.OPENING, INIT if is_media else b"", particulars=opening.encode()), *plan.chunks]
+    chunks = [Chunk(Kind.OPENING, INIT if is_media else b"", particulars=opening.encode())]
+    for number in plan.states:
+        stated = Destruction(stubs[number], Reason.RETENTION, 28 * 86_400)
+        dark = {"commanded": Light.DARK, "sensed": Light.UNSENSED}
+        chunks.append(Chunk(Kind.DESTRUCTION, particulars=stated.encode(), **dark))  # type: ignore[arg-type]
+    chunks += plan.chunks
     if plan.reason:
         chunks.append(Chunk(Kind.CLOSING, particulars=encode_closing(plan.reason, plan.gaps)))
     sealer = SegmentSealer(place, key, vector.cipher, content_key, previous.tip, BufferPool())
@@ -252,9 +283,18 @@ def make_vector(vector: Vector, folder: Path, stored: Path) -> None:
     )
     previous = Previous(first - 1, 0 if first == 1 else 5, before)
     expected = []
+    stubs: dict[int, Destroyed] = {}
     for plan in vector.plans:
         name = segment_name(plan.number)
-        data, previous, found = seal_segment(vector, plan, previous, stored / "flash" / "segments" / name)
+        came_before = previous
+        data, previous, found = seal_segment(vector, plan, previous, stored / "flash" / "segments" / name, stubs)
+        if plan.gone:
+            opened_ns = EPOCH_NS + 1_000_000_000 * plan.number
+            digest = hashlib.sha256(data).digest()
+            stubs[plan.number] = Destroyed(
+                plan.number, plan.recording, plan.part, opened_ns, came_before, previous, len(data), digest
+            )
+            continue
         (segments / name).write_bytes(data)
         expected.append(found)
     recordings = [{**item, **_mp4(vector, item)} for item in vector.recordings]
@@ -266,6 +306,7 @@ def make_vector(vector: Vector, folder: Path, stored: Path) -> None:
         "cipher": vector.cipher.value,
         "segments": expected,
         "recordings": recordings,
+        "destroyed": list(vector.destroyed),
     }
     (folder / "device.pub").write_bytes(encode_device_key(identity))
     (folder / "station.key").write_bytes(encode_station_key(station_key(vector.name, vector.hybrid)))
@@ -273,7 +314,9 @@ def make_vector(vector: Vector, folder: Path, stored: Path) -> None:
 
 
 def _mp4(vector: Vector, said: dict[str, Any]) -> dict[str, Any]:
-    chunks = [chunk.plain for plan in vector.plans for chunk in plan.chunks if chunk.kind is Kind.MEDIA]
+    chunks = [
+        chunk.plain for plan in vector.plans if not plan.gone for chunk in plan.chunks if chunk.kind is Kind.MEDIA
+    ]
     plain = b"".join([INIT, *chunks[: said["media_chunks"]]])
     return {"bytes": len(plain), "sha256": hashlib.sha256(plain).hexdigest()}
 
