@@ -54,6 +54,15 @@ def test_what_is_flushed_stays_and_what_is_not_may_go(disk: ForgetfulDisk, image
     assert rest == {sectors(1, b"a"), sectors(1, b"b"), sectors(1, b"\0")}, "sectors are whole, old or new"
 
 
+def test_a_disk_that_does_not_tear_keeps_whole_pages(image: Path) -> None:
+    whole = ForgetfulDisk(image, random.Random(1), tears=False)
+    whole.write(0, sectors(512, b"a"))
+    kept, lost = whole.cut()
+    whole.close()
+    assert kept % 8 == lost % 8 == 0
+    assert 0 < kept < 512
+
+
 def test_after_the_cut_nothing_is_taken(disk: ForgetfulDisk, image: Path) -> None:
     disk.cut()
     disk.write(0, sectors(1))

@@ -36,8 +36,11 @@ _ORDER_BYTES = 1 << 20
 _FILESYSTEMS = ("ext4", "f2fs")
 _SLOWEST_FLUSH_S = 0.08
 """As slow as a poor card, so that most cuts find something that was not flushed."""
+_TEARING = frozenset({"ext4"})
+"""F2FS takes its 4 KiB blocks for atomic: its node blocks have no checksum of their own."""
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|c)")
 """What a firmware clears the console with."""
+_WORD = re.compile(r"(?:OK|BROKEN) \S.*")
 
 
 @dataclass(slots=True)
@@ -111,6 +114,8 @@ def _cut_again_and_again(filesystem: str, kernel: Path, root: Path, options: arg
                 machine = _Machine(filesystem, _new_disk(work, filesystem), dice)
             cut = Cut(filesystem, number)
             said = _run(machine, kernel, root, work, cut, final=number == options.cuts + 1)
+            if not said.startswith("OK "):
+                shutil.copyfile(machine.image, options.output.with_name(f"broken-{filesystem}-{number}.img"))
             if last is not None:
                 last.found, last.broken = said.removeprefix("OK "), said if not said.startswith("OK ") else ""
                 sys.stdout.write(f"{_line(last)}\n")
@@ -151,7 +156,9 @@ def _run(machine: _Machine, kernel: Path, root: Path, work: Path, cut: Cut, *, f
         "turns": 0 if final else 1000,
     }
     orders.write_bytes(json.dumps(told).encode().ljust(_ORDER_BYTES, b"\0"))
-    disk = ForgetfulDisk(machine.image, machine.dice, slowest_flush_s=_SLOWEST_FLUSH_S)
+    disk = ForgetfulDisk(
+        machine.image, machine.dice, slowest_flush_s=_SLOWEST_FLUSH_S, tears=machine.filesystem in _TEARING
+    )
     path = work / "nbd"
     path.unlink(missing_ok=True)
     try:
@@ -196,7 +203,10 @@ def _listen(guest: subprocess.Popen[bytes], machine: _Machine, cut: Cut, record_
         line = guest.stdout.readline()
         if not line:
             break
-        words = _ESCAPE.sub("", line.decode("utf-8", "replace")).split()
+        text = _ESCAPE.sub("", line.decode("utf-8", "replace"))
+        # The firmware's last line may have no end.
+        found = _WORD.search(text) if not said else None
+        words = (text[found.start() :] if found else text).split()
         if words[:1] in (["OK"], ["BROKEN"]) and not said:
             said = " ".join(words)
             if final or words[0] == "BROKEN":

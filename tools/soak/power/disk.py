@@ -1,7 +1,7 @@
 """A disk that forgets: what was written and not flushed is there only in part after a power cut. Pure but for its file.
 
-A real card may write what it has in its cache in any order, or not at all, and cut a page between two sectors. Here
-each sector of 512 bytes that was not flushed is written or lost by a throw of the dice, page by page or all by itself.
+A real card may write what it has in its cache in any order, or not at all. Here each page of 4 KiB that was not flushed
+is written or lost by a throw of the dice, and on a disk that tears some pages are cut between sectors of 512 bytes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ _PAGE_SECTORS = 8
 class ForgetfulDisk:
     """An image file behind a cache of its own. Thread-safe."""
 
-    def __init__(self, image: Path, dice: random.Random, *, slowest_flush_s: float = 0.0) -> None:
+    def __init__(self, image: Path, dice: random.Random, *, slowest_flush_s: float = 0.0, tears: bool = True) -> None:
         """`image` has a whole number of sectors; a flush takes up to `slowest_flush_s`, as a card's does."""
+        self._tears = tears
         self._slowest_flush_s = slowest_flush_s
         self._fd = os.open(image, os.O_RDWR | os.O_CLOEXEC)
         self.size_bytes = os.fstat(self._fd).st_size
@@ -81,7 +82,7 @@ class ForgetfulDisk:
     def _survives(self, number: int) -> bool:
         # Mostly whole pages, as a card has it; now and then a page is torn.
         page = random.Random(f"{id(self)} {self.flushes} {number // _PAGE_SECTORS}")  # noqa: S311 - a throw for each page
-        if page.random() < 0.1:
+        if page.random() < 0.1 and self._tears:
             return self._dice.random() < 0.5
         return page.random() < 0.5
 

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
             newest = max((segment for segment, _ in reported), default=0)
             found = check_store(folder, identity, key, reported, open_from=newest - 1)
         except BrokenPromiseError as error:
-            writer.say(f"BROKEN {error}")
+            writer.say(f"BROKEN {error}; there is {_listing(folder)}")
             return 1
         writer.say(f"OK {found.how} {found.torn_bytes} {found.opened}")
     for _ in range(orders["turns"]):
@@ -45,6 +45,13 @@ def main(arguments: list[str]) -> int:
         if writer.record(options):
             return 1
     return 0
+
+
+def _listing(folder: Path) -> str:
+    """Say what lies at the end of the store, for whoever must find out what happened."""
+    files = [path for name in ("flash/segments", "flash/torn", "state") for path in sorted((folder / name).iterdir())]
+    told = [f"{path.name}:{path.stat().st_size}:{path.read_bytes()[:8].hex()}" for path in files]
+    return " ".join(told[-12:])
 
 
 def _key(pem: str) -> StationKey:
