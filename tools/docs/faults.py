@@ -183,8 +183,8 @@ cut each page of 4 KiB in it is kept or lost, in any order, and for ext4 some ar
 boot checks all that was reported before, in this disk's whole history, and records on. It is software emulation: the
 machine is slow, and its disk slower. No real card has been cut.
 
-On a disk that tears pages F2FS lost the newest segment, which it had acknowledged, in 2 of 67 cuts; a page had been torn
-at both, and its node blocks have no checksum of their own. So the data partition is to be ext4, or F2FS only on a
+On a disk that tears pages F2FS lost the newest segment, which it had acknowledged, in 2 of 67 cuts; a page had been
+torn at both, and its node blocks have no checksum of their own. So the data partition is to be ext4, or F2FS only on a
 medium that promises to write 4 KiB whole; in the table below no page is torn for F2FS.
 
 {power}
