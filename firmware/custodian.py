@@ -111,6 +111,11 @@ class Custodian:
         if self._thread.is_alive():
             self._thread.join(_JOIN_S)
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs, as it must until `close`."""
+        return self._thread.is_alive()
+
     def look(self) -> None:
         """Drive the meter, and destroy what is due, if nothing is recorded."""
         try:

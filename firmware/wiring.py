@@ -94,6 +94,7 @@ class Device:
         self.inputs: queue.Queue[Input] = queue.Queue(_INPUTS)
         self.captures: list[Capture] = []
         self._service = service or Service(None)
+        self._boot = boot_id()
         self._stack = ExitStack()
         try:
             keeper = PolicyKeeper(settings.store.state)
@@ -126,11 +127,12 @@ class Device:
         witness = LightWitness(hardware.indicator.state())
         self.store: Store | None = None
         self._line_counts: LineCounts | None = None
+        self._custodian_missed = False
         tester: SelfTester | None = None
         cut: bytes | None = None
         records: Records = NoRecorder()
         if self.policy is not None:
-            store = self._stack.enter_context(_open_store(settings, self.policy, self._durable, sync))
+            store = self._stack.enter_context(_open_store(settings, self.policy, self._durable, sync, self._boot))
             self.store, cut = store, store.recovery.recording
             self.recorder = self._make_recorder(settings, self.policy, store, Stamper(hardware.clock, witness))
             records = self.recorder
@@ -219,7 +221,7 @@ class Device:
             settings.store.state,
             store.identity,
             store.device,
-            boot_id(),
+            self._boot,
             policy.evidence.retention_days,
             policy.evidence.receipt_keys,
             hardware.clock,
@@ -278,6 +280,10 @@ class Device:
             self._tend(self._link)
         if self._night is not None:
             self._night.look()
+        if self.store is not None and not self.custodian.alive and not self._custodian_missed:
+            # No recording suffers: it goes on, and says that nothing grows old any more.
+            self._custodian_missed = True
+            self._put(Trouble("retention", "the custodian's thread ended by itself; restart the device"))
         if not self.signaller.alive:
             raise FirmwareError("the signaller ended by itself: the device can tell nobody what it does")
 
@@ -336,13 +342,14 @@ def _open_store(
     policy: Policy,
     on_durable: Callable[[SealedChunk], None],
     sync: Callable[[int], None] | None,
+    boot: bytes,
 ) -> Store:
     options, evidence = settings.store, policy.evidence
     return Store(
         options.flash,
         options.state,
         StoreSettings(evidence.recipients, evidence.cipher, options.reserve_mib * 1024 * 1024),
-        boot_id(),
+        boot,
         on_durable,
         sync=sync,
     )

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from drivers.clock.protocol import ClockReading, TimeSource
+from firmware.cues import Note
 from firmware.custodian import Custodian
 from firmware.inputs import Trouble
 from firmware.recorder import News, RecorderTimes
+from firmware.states import State
 from storage.chain import Tip
 from storage.destroy import examine, unfinished
 from storage.destruction import Destruction, Reason
@@ -25,7 +27,9 @@ from storage.receipt import Receipt, receipt_digest
 from storage.room import JournalRoom
 from storage.signer import MemorySigner
 from storage.verdict import Verdict
+from tests.firmware.device import Kit
 from tests.firmware.kit import PATIENCE_S, SECOND, Bench, FakeCapture, footage
+from tests.firmware.test_bad_input import Life
 from tests.storage.kit import BOOT
 
 DAY = 86_400 * SECOND
@@ -412,3 +416,14 @@ def test_a_medium_that_fails_ends_the_pass_with_one_line(tmp_path: Path, monkeyp
         rig.custodian().look()
         assert rig.told == [Trouble("retention", "cannot list it")]
         bench.finish()
+
+
+def test_a_custodian_that_died_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Custodian, "_run", lambda _self: None)
+    life = Life(Kit.make(tmp_path))
+    with life.lived(monkeypatch) as parts:
+        life.press(parts, State.RECORDING)
+        life.until(lambda: Note.WARNING in life.notes)
+    told = [event.details for event in life.events("trouble")]
+    assert told == [{"part": "retention", "text": "the custodian's thread ended by itself; restart the device"}]
+    assert life.verified()[1]["verdict"] == "authentic"
