@@ -183,10 +183,10 @@ cut each page of 4 KiB in it is kept or lost, in any order, and for ext4 some ar
 boot checks all that was reported before, in this disk's whole history, and records on. It is software emulation: the
 machine is slow, and its disk slower. No real card has been cut.
 
-Mounted as it comes, F2FS lost the newest segment, which it had acknowledged, in 3 of 93 cuts: the file was there with its
-length and zeros where its opening had been. A small file lives in its inode; when it grows, what had been flushed there
-moves to a block of its own, and the new inode may reach the disk before that block. So the data partition is to be
-ext4, or F2FS mounted with `noinline_data`, as in the table below, on a medium that writes 4 KiB whole.
+Mounted as it comes, F2FS lost the newest segment, which it had acknowledged, in 3 of 93 cuts: the file was there with
+its length, and zeros where its opening had been. A small file lives in its inode; when it grows, what had been flushed
+there moves to a block of its own, and the new inode may reach the disk before that block. So the data partition is to
+be ext4, or F2FS mounted with `noinline_data`, as in the table below, on a medium that writes 4 KiB whole.
 
 {power}
 ## A shift of twelve hours
