@@ -16,6 +16,7 @@ as_root() {
   fi
 }
 
+PATH=$PATH:/usr/sbin:/sbin # where Debian keeps mosquitto; a user's own PATH has neither
 missing=()
 need() { # need COMMAND PACKAGE
   command -v "$1" >/dev/null || missing+=("$2")
@@ -25,6 +26,7 @@ need ffprobe ffmpeg
 need age age
 need chromium chromium
 need git git
+need mosquitto mosquitto
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -43,5 +45,12 @@ if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
   "$python" -m venv --clear "$venv"
 fi
 say "installing the pinned packages of requirements/dev.lock into $venv"
-"$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/dev.lock
+# The lock names every package, so nothing is left to resolve; an older pip that resolves all the same takes a release
+# that is newer than the lock for a package with extras, and then refuses it for having no hash.
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
+"$venv/bin/python" -m pip check --disable-pip-version-check >/dev/null || {
+  "$venv/bin/python" -m pip check --disable-pip-version-check >&2 || true
+  say "requirements/dev.lock does not hold all that its packages need" >&2
+  exit 1
+}
 say "done"

@@ -29,7 +29,7 @@ python3 "$here/lock_subset.py" "$project/requirements/device.lock" setuptools >"
 export BIND=$work/paths
 "$here/inside.sh" "$project" "$root" /bin/sh -euc '
     python3 -m venv --system-site-packages /venv
-    pip="/venv/bin/python -m pip -qq install --no-cache-dir --root-user-action=ignore --require-hashes"
+    pip="/venv/bin/python -m pip -qq install --no-cache-dir --root-user-action=ignore --no-deps --require-hashes"
     $pip -r /locks/build.lock
     $pip --no-build-isolation -r /locks/device.lock -r /locks/test.lock
 '
