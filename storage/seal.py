@@ -16,6 +16,7 @@ from storage.chain import Tip, link, signed_bytes
 from storage.envelope import Cipher
 from storage.errors import StoreError
 from storage.layout import MAX_CHUNKS, SIGNATURE_BYTES, TAG_BYTES, Flags, Kind, Place, Stamp, pack_header
+from storage.preview import preview_head, preview_key, preview_signed_bytes
 from storage.signer import Signer
 
 
@@ -82,10 +83,15 @@ class SegmentSealer:
         self._place = place
         self._sign: Callable[[bytes], bytes] | None = signer.sign
         self._encrypt_into: Callable[..., int] | None = aead(cipher, content_key).encrypt_into
+        self._encrypt_preview: Callable[..., bytes] | None = aead(
+            cipher, preview_key(content_key, place.device, place.segment)
+        ).encrypt
         self._history = previous.chain
         self._pool = pool
         self._tip = previous
         self._chunks = 0
+        self._previewed = 0
+        """The last chunk that a preview was made of. The opening, number 0, has none."""
 
     @property
     def tip(self) -> Tip:
@@ -125,8 +131,23 @@ class SegmentSealer:
         self._encrypt_into(nonce(number), body, self._history + head, sealed)
         self._chunks += 1
         if kind is Kind.CLOSING:
-            self._encrypt_into = None
+            self._encrypt_into = self._encrypt_preview = None
         return EncryptedChunk(number, kind, stamp, head, sealed)
+
+    def preview(self, stamp: Stamp, body: bytes, flags: Flags) -> bytes:
+        """Seal a preview of the media chunk that was encrypted last; return its record. At most one for each chunk.
+
+        For the thread that encrypts. Errors as in `encrypt`.
+        """
+        sign = self._sign
+        number = self._chunks - 1
+        if self._encrypt_preview is None or sign is None or number <= self._previewed:
+            raise StoreError(f"chunk {number} of segment {self._place.segment} can have no preview")
+        self._previewed = number
+        head = preview_head(pack_header(Kind.MEDIA, flags, 0, len(body) + TAG_BYTES, number, self._place, stamp))
+        sealed = self._encrypt_preview(nonce(number), body, self._history + head)
+        digest = hashlib.sha256(sealed).digest()
+        return b"".join((head, sealed, sign(preview_signed_bytes(self._history, head, digest))))
 
     def sign(self, chunk: EncryptedChunk) -> SealedChunk:
         """Chain and sign the next encrypted chunk; a closing chunk drops the signing key.

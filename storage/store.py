@@ -321,6 +321,14 @@ class Segment:
         self._store.require_room(len(body))
         self._append(Kind.MEDIA, stamp, body, flags, encode_gaps(gaps))
 
+    def preview(self, stamp: Stamp, body: bytes, flags: Flags) -> bytes:
+        """Seal a preview of the last media chunk and return its record; it does not go to flash.
+
+        Raises:
+            StoreError: the segment is closed, or that chunk has a preview already.
+        """
+        return self._require_open().preview(stamp, body, flags)
+
     def events(self, stamp: Stamp, body: bytes) -> None:
         """Seal encoded events and queue them. Errors as in `media`, but the reserve may be used."""
         self._append(Kind.EVENTS, stamp, body)
