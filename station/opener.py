@@ -11,6 +11,7 @@ from station.keys import StationKey
 from storage.envelope import Envelope, envelope_info
 from storage.layout import TAG_BYTES, Place
 from storage.particulars import Opening
+from storage.preview import preview_key
 from storage.seal import aead, nonce
 
 
@@ -76,6 +77,7 @@ class SegmentOpener:
         self._segment = place.segment
         self._history = opening.previous.tip.chain
         self._decrypt_into = aead(opening.cipher, key).decrypt_into
+        self._decrypt_preview = aead(opening.cipher, preview_key(key, place.device, place.segment)).decrypt
 
     def open_into(self, chunk: int, head: bytes | memoryview, body: bytes | memoryview, out: memoryview) -> memoryview:
         """Decrypt a body into `out` and return the part of it that was filled.
@@ -95,3 +97,10 @@ class SegmentOpener:
         except InvalidTag:
             raise OpenError(f"chunk {chunk} of segment {self._segment} does not open: its body was changed") from None
         return plain
+
+    def open_preview(self, chunk: int, head: bytes | memoryview, body: bytes | memoryview) -> bytes:
+        """Return the plaintext of a preview. Errors as in `open_into`."""
+        try:
+            return self._decrypt_preview(nonce(chunk), body, self._history + bytes(head))
+        except InvalidTag:
+            raise OpenError(f"the preview of chunk {chunk} of segment {self._segment} does not open") from None

@@ -18,8 +18,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from storage.errors import KeyFileError
 from storage.live_wire import MAX_JSON_BYTES, Channel, topic
-from uplink.live.broker import Broker, tls_context
+from storage.tls import client_context
+from uplink.live.broker import Broker
 from uplink.live.errors import LinkError
 from uplink.live.messages import OFFLINE
 
@@ -76,7 +78,10 @@ class Session:
             LinkError: no such host, nobody there, a certificate that is not good, or the broker refuses.
         """
         client = self._client
-        client.tls_set_context(tls_context(self._broker))
+        try:
+            client.tls_set_context(client_context(self._broker.tls))
+        except KeyFileError as error:
+            raise LinkError(f"live: {error}") from None
         client.will_set(topic(self._device, Channel.PRESENCE), OFFLINE, qos=1, retain=True)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         # Answers to a device are short; nothing else is for it.
