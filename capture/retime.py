@@ -10,10 +10,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
+from capture.box_reader import inside
 from capture.chunk import CmafChunk
 from capture.errors import CaptureError
-
-_BOX = struct.Struct(">I4s")
 
 
 class Retimer:
@@ -51,31 +50,11 @@ def _sequence(data: bytearray) -> int:
     return int(number)
 
 
-def _boxes(data: bytes | bytearray, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield type, and begin and end of the contents, of the boxes in a part of `data`."""
-    while start + 8 <= end:
-        size, kind = _BOX.unpack_from(data, start)
-        if size < 8 or start + size > end:
-            raise CaptureError("capture: a box of the MP4 is longer than what holds it")
-        yield kind, start + 8, start + size
-        start += size
-
-
-def _inside(data: bytes | bytearray, start: int, end: int, *path: bytes) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of the contents of every box at `path`."""
-    for kind, low, high in _boxes(data, start, end):
-        if kind == path[0]:
-            if len(path) == 1:
-                yield low, high
-            else:
-                yield from _inside(data, low, high, *path[1:])
-
-
 def _timescales(init: bytes) -> dict[int, int]:
     found: dict[int, int] = {}
-    for low, high in _inside(init, 0, len(init), b"moov", b"trak"):
-        for head, _ in _inside(init, low, high, b"tkhd"):
-            for media, _ in _inside(init, low, high, b"mdia", b"mdhd"):
+    for low, high in inside(init, 0, len(init), b"moov", b"trak"):
+        for head, _ in inside(init, low, high, b"tkhd"):
+            for media, _ in inside(init, low, high, b"mdia", b"mdhd"):
                 (track,) = struct.unpack_from(">I", init, head + 12)
                 (scale,) = struct.unpack_from(">I", init, media + 12)
                 found[track] = scale
@@ -86,9 +65,9 @@ def _timescales(init: bytes) -> dict[int, int]:
 
 def _times(data: bytearray) -> Iterator[tuple[int, int, int]]:
     """Yield track, offset of the time, and time (`tfdt`, version 1) of each run in a chunk."""
-    for low, high in _inside(data, 0, len(data), b"moof", b"traf"):
-        for head, _ in _inside(data, low, high, b"tfhd"):
-            for begin, _ in _inside(data, low, high, b"tfdt"):
+    for low, high in inside(data, 0, len(data), b"moof", b"traf"):
+        for head, _ in inside(data, low, high, b"tfhd"):
+            for begin, _ in inside(data, low, high, b"tfdt"):
                 (track,) = struct.unpack_from(">I", data, head + 4)
                 (time,) = struct.unpack_from(">Q", data, begin + 4)
                 yield track, begin + 4, time

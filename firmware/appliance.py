@@ -16,9 +16,10 @@ from drivers.clock.protocol import Clock
 from drivers.indicator.protocol import Indicator, LightState
 from firmware.cues import Cue, Note
 from firmware.gesture import Gesture, GestureReader
-from firmware.inputs import Docked, Fall, Health, Input, Live, PowerOff, Tested, Trouble
+from firmware.inputs import Docked, Fall, Health, Input, LiveAsked, LiveLink, PowerOff, Tested, Trouble
 from firmware.light_check import GlowCheck, LightCheck, LightTimes
 from firmware.light_witness import LightWitness
+from firmware.live_view import LiveView
 from firmware.purpose import PurposeCount
 from firmware.recorder import News, Progress, Report
 from firmware.rules import Rules
@@ -119,6 +120,10 @@ class Snapshot:
     light: LightState
     progress: Progress
     fault: str
+    live: bool = False
+    """Pictures may go out."""
+    health: Health | None = None
+    """As it was looked at last."""
 
 
 class Appliance:
@@ -139,6 +144,7 @@ class Appliance:
         tester: Tester | None = None,
         enrolled: bool = True,
         cut_recording: bytes | None = None,
+        live: LiveView | None = None,
         times: ApplianceTimes = ApplianceTimes(),
         on_change: Callable[[Snapshot], None] = lambda _snapshot: None,
         on_tick: Callable[[], None] = lambda: None,
@@ -163,7 +169,7 @@ class Appliance:
         self._fault = ""
         self._recording = bytes(16)
         self._private = False
-        self._live = False
+        self._live = live
         self._docked = False
         self._health: Health | None = None
         self._reminded_ns = 0
@@ -178,7 +184,10 @@ class Appliance:
     @property
     def snapshot(self) -> Snapshot:
         """What a display shows now."""
-        return Snapshot(self._state, self._cue, self._indicator.state(), self._recorder.progress, self._fault)
+        live = self._live is not None and self._live.shown
+        return Snapshot(
+            self._state, self._cue, self._indicator.state(), self._recorder.progress, self._fault, live, self._health
+        )
 
     def run(self) -> str:
         """Run until power-off; return the fault that stands then, or an empty text."""
@@ -242,11 +251,10 @@ class Appliance:
                 self._recorder.note("trouble" if item.text else "mended", part=item.part, text=item.text)
                 if item.text:
                     self._voice.play(Note.WARNING)
-            case Live():
-                self._live = item.on
-                self._recorder.note("live", on=item.on)
-                self._voice.play(Note.LIVE_ON if item.on else Note.LIVE_OFF)
-                self._show()
+            case LiveLink() if self._live is not None:
+                self._live.linked(item.up, item.why)
+            case LiveAsked() if self._live is not None:
+                self._live.asked(item.id, item.by)
             case PowerOff():
                 self._signal(Signal.POWER_OFF)
             case None:
@@ -309,6 +317,8 @@ class Appliance:
         if self._buffer_due_ns is not None and now_ns >= self._buffer_due_ns:
             self._buffer_due_ns = None
             self._recorder.buffer(True)
+        if self._live is not None and self._live.look(now_ns):
+            self._show()
         self._check_reminder(now_ns)
         self._check_end(now_ns)
 
@@ -346,6 +356,8 @@ class Appliance:
             self._do(action)
         if changed:
             self._recorder.note("state", before=before.value, after=self._state.value, signal=signal.value)
+            if self._live is not None:
+                self._live.state(self._state)
             self._show()
             self._tell_buffer()
             self._on_change(self.snapshot)
@@ -364,7 +376,8 @@ class Appliance:
             self._recorder.buffer(False)
 
     def _show(self) -> None:
-        cue = standing_cue(self._state, live=self._live, buffering=self._rules.buffering)
+        live = self._live is not None and self._live.shown
+        cue = standing_cue(self._state, live=live, buffering=self._rules.buffering)
         if cue is not self._cue:
             self._cue = cue
             self._voice.show(cue)
@@ -401,6 +414,9 @@ class Appliance:
                 self._private = not self._private
                 self._recorder.note("private", on=self._private)
                 self._voice.play(Note.PRIVATE_ON if self._private else Note.PRIVATE_OFF)
+            case Action.LIVE:
+                if self._live is not None:
+                    self._live.chosen()
             case Action.COUNT:
                 self._voice.play(Note.COUNT if self._purpose.count() else Note.REFUSED)
             case Action.TAKE_PURPOSE:

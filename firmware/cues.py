@@ -47,6 +47,8 @@ class Note(Enum):
     """The press was felt, and nothing happens because of it."""
     LIVE_ON = "live on"
     LIVE_OFF = "live off"
+    LIVE_ASKED = "live asked for"
+    """A station asks: three presses say yes, doing nothing says no."""
 
 
 KEEPING = frozenset({Cue.ANNOUNCING, Cue.RECORDING, Cue.RECORDING_LIVE, Cue.STALLED, Cue.CLOSING})

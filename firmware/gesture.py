@@ -18,7 +18,9 @@ class Gesture(Enum):
     SHORT = "short"
     """Down and up again, and no second press followed."""
     DOUBLE = "double"
-    """Two quick presses."""
+    """Two quick presses, and no third where three mean something."""
+    TRIPLE = "triple"
+    """Three quick presses; only where `GestureTimes.triple` says so."""
     HOLD = "hold"
     """Down for the holding time; comes while the button is still down."""
     COUNT = "count"
@@ -45,6 +47,8 @@ class GestureTimes:
     """From the hold to the first count: time to let go of a button that was only to stop."""
     count_ns: int = 1_000_000_000
     stuck_ns: int = 30_000_000_000
+    triple: bool = False
+    """Three presses mean something; then two are known to be two only `double_ns` after the second."""
 
 
 class GestureReader:
@@ -61,6 +65,9 @@ class GestureReader:
         self._counts = 0
         self._stuck = False
         self._first_up_ns: int | None = None
+        """When the last quick press ended, while another may follow."""
+        self._quick = 0
+        """How many quick presses have ended so."""
 
     def edge(self, pressed: bool, time_ns: int) -> list[Gesture]:
         """Take an edge; return what has become certain by then."""
@@ -75,8 +82,10 @@ class GestureReader:
         if self._raw != self._down and now_ns - self._raw_ns >= self._times.debounce_ns:
             found += self._settle()
         if self._down and not self._spent and now_ns - self._down_ns >= self._times.hold_ns:
-            # A press just before it was not a short one: a second press did follow.
-            self._spent, self._held, self._first_up_ns = True, True, None
+            # A press just before it was not a short one: a second press did follow. Two just before it were two.
+            if self._quick == 2:
+                found.append(Gesture.DOUBLE)
+            self._spent, self._held, self._first_up_ns, self._quick = True, True, None, 0
             found.append(Gesture.HOLD)
         elif (
             self._first_up_ns is not None
@@ -84,14 +93,14 @@ class GestureReader:
             and not self._second_may_be_coming(self._first_up_ns)
             and now_ns - self._first_up_ns > self._times.double_ns
         ):
-            self._first_up_ns = None
-            found.append(Gesture.SHORT)
+            found.append(Gesture.DOUBLE if self._quick == 2 else Gesture.SHORT)
+            self._first_up_ns, self._quick = None, 0
         return found + self._still_down(now_ns)
 
     def spend(self) -> None:
         """The press that is under way has had its effect; only what follows a hold still counts."""
         self._spent = True
-        self._first_up_ns = None
+        self._first_up_ns, self._quick = None, 0
 
     @property
     def deadline_ns(self) -> int | None:
@@ -142,8 +151,10 @@ class GestureReader:
             return [Gesture.LET_GO]
         if self._spent:
             return []
-        if self._first_up_ns is not None:
-            self._first_up_ns = None
-            return [Gesture.DOUBLE]
-        self._first_up_ns = self._raw_ns
-        return []
+        self._quick += 1
+        if self._quick < (3 if self._times.triple else 2):
+            self._first_up_ns = self._raw_ns
+            return []
+        found = Gesture.TRIPLE if self._quick == 3 else Gesture.DOUBLE
+        self._first_up_ns, self._quick = None, 0
+        return [found]

@@ -62,10 +62,19 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
-    """Live view began or ended."""
+class LiveLink:
+    """The link to the station's broker is there, or is gone."""
 
-    on: bool
+    up: bool
+    why: str = ""
 
 
-Input = ButtonEdge | LightState | Report | PowerOff | Docked | Tested | Fall | Health | Trouble | Live
+@dataclass(frozen=True, slots=True)
+class LiveAsked:
+    """A station asks for live view. It cannot do more than ask."""
+
+    id: str
+    by: str
+
+
+Input = ButtonEdge | LightState | Report | PowerOff | Docked | Tested | Fall | Health | Trouble | LiveLink | LiveAsked

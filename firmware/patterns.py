@@ -183,6 +183,7 @@ NOTES: dict[Note, Pattern] = {
     ),
     Note.REFUSED: _note(_buzz(100, 100, 100, 100, 100), LOW_HZ, blinks=True),
     Note.LIVE_ON: _note(_buzz(150, 150, 150, 150, 600), MIDDLE_HZ, MIDDLE_HZ, LOUD_HZ, heard_at_night=True),
+    Note.LIVE_ASKED: _note(_buzz(150, 150, 150, 150, 150, 150, 600), MIDDLE_HZ, LOUD_HZ, MIDDLE_HZ, LOUD_HZ),
     Note.LIVE_OFF: _note(_buzz(600, 150, 150, 150, 150), LOUD_HZ, MIDDLE_HZ, MIDDLE_HZ),
 }
 """The passing notes, played once."""

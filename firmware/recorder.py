@@ -21,6 +21,7 @@ from capture.errors import CaptureError
 from capture.retime import Retimer
 from drivers.errors import DriverError
 from firmware.capture_source import CaptureSource
+from firmware.previewing import PreviewSink, offer_preview
 from firmware.stamps import Stamper
 from firmware.standby_capture import StandbyCapture
 from storage.destruction import Destruction
@@ -136,13 +137,16 @@ class Recorder:
         times: RecorderTimes = RecorderTimes(),
         on_sound: Callable[[bool], None] | None = None,
         on_buffer_trouble: Callable[[str], None] = lambda _text: None,
+        previews: PreviewSink | None = None,
     ) -> None:
         """`on_sound` is told when the microphone goes silent while recording (False), and when it is back.
 
         `on_buffer_trouble` is told why the pre-event buffer cannot be filled, and with an empty text that it can again.
+        `previews` gets thinned chunks for live view, when it wants them.
         """
         self._store = store
         self._on_sound = on_sound
+        self._previews = previews
         self._sound = True
         self._pictureless: set[tuple[int, int]] = set()
         """Chunks (segment, number) of the recording under way that hold sound alone."""
@@ -395,6 +399,10 @@ class Recorder:
         segment = self._require_segment()
         if not chunk.frames:
             self._pictureless.add((segment.number, segment.chunks))
+        # Before the chunk itself, so that it is there when that one is durable.
+        trouble = offer_preview(self._previews, segment, chunk, stamp, flags, self._times.key_interval_ns)
+        if trouble:
+            self.note("live-preview", on=False, why=trouble)
         segment.media(stamp, chunk.data, flags, _gaps(chunk.gaps))
 
     def _open_journal(self) -> None:

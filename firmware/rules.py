@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firmware.gesture import GestureTimes
-from storage.policy_fields import DarkLight, Policy
+from storage.policy_fields import DarkLight, Live, Policy
 
 _MS = 1_000_000
 
@@ -46,4 +46,5 @@ class Rules:
 def gesture_times(policy: Policy) -> GestureTimes:
     """Return how long is long, as the policy says."""
     button = policy.button
-    return GestureTimes(button.debounce_ms * _MS, button.hold_ms * _MS, button.double_ms * _MS)
+    triple = policy.recording.live is not Live.OFF
+    return GestureTimes(button.debounce_ms * _MS, button.hold_ms * _MS, button.double_ms * _MS, triple=triple)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +38,20 @@ class HardwareOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """The station's broker, and this device's TLS identity. Whether anything goes there is the policy's to say."""
+
+    host: str = ""
+    """Empty where there is none."""
+    port: int = 8883
+    authority: Path = Path("tls/ca.crt")
+    certificate: Path = Path("tls/device.crt")
+    key: Path = Path("tls/device.key")
+    previews: bool = True
+    """Send key pictures and sound where the uplink cannot carry the recording."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole file."""
 
@@ -45,12 +59,13 @@ class Settings:
     recording: RecordingOptions
     board: Board
     self_test: bool
+    live: LiveOptions = LiveOptions()
 
 
 _T = TypeVar("_T")
 _ANY = (0, 2**31 - 1)
 # A segment is at most a minute (docs/FORMAT.md); a heartbeat of zero would fill the journal.
-_RANGES = {"segment_s": (1, 60), "heartbeat_s": (1, 3600)}
+_RANGES = {"segment_s": (1, 60), "heartbeat_s": (1, 3600), "port": (1, 65_535)}
 _CALLED = {
     "Path": "a text that names a path",
     "str": "a text",
@@ -72,11 +87,12 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"cannot read the settings {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"the settings {path} are not TOML: {error}") from None
-    for name in sorted(data.keys() - {"store", "recording", "hardware"}):
+    for name in sorted(data.keys() - {"store", "recording", "hardware", "live"}):
         raise SettingsError(f"{path}: unknown section {name!r}")
     store = _section(path, data, "store", StoreOptions)
     base = path.resolve().parent
     hardware = _section(path, data, "hardware", HardwareOptions)
+    live = _section(path, data, "live", LiveOptions)
     return Settings(
         StoreOptions(
             flash=base / store.flash,
@@ -86,6 +102,7 @@ def load_settings(path: Path) -> Settings:
         _section(path, data, "recording", RecordingOptions),
         _board(base, hardware.board),
         hardware.self_test,
+        replace(live, authority=base / live.authority, certificate=base / live.certificate, key=base / live.key),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import secrets
 import select
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from drivers.camera_power.simulated import SimulatedCameraPower
 from drivers.clock.shifted import ShiftedClock
 from drivers.dock.simulated import SimulatedDock
 from drivers.indicator.simulated import SimulatedIndicator
-from firmware.inputs import Input, Live, PowerOff
+from firmware.inputs import Input, LiveAsked, LiveLink, PowerOff
 from firmware.settings import Settings
 from firmware.simulated_medium import SimulatedMedium
 from firmware.wiring import Device
@@ -127,6 +128,9 @@ class Keys:
             case b"d":
                 _button(parts.button, _PRESS_S)
                 _button(parts.button, _PRESS_S)
+            case b"v":
+                for _ in range(3):
+                    _button(parts.button, _PRESS_S)
             case b"u":
                 self._toggle_unit(world)
             case b"s" | b"x" | b"z" | b"m" | b"c" | b"f":
@@ -199,7 +203,9 @@ def _happen(key: bytes, world: World) -> None:
             world.medium.fail()
         case b"l":
             world.live = not world.live
-            world.device.inputs.put(Live(world.live), timeout=_PUT_S)
+            world.device.inputs.put(LiveLink(world.live, "" if world.live else "the key l"), timeout=_PUT_S)
+        case b"a":
+            world.device.inputs.put(LiveAsked(secrets.token_hex(8), "the key a"), timeout=_PUT_S)
         case b"n":
             world.night = not world.night
             world.device.signaller.set_night(world.night)

@@ -18,9 +18,10 @@ from firmware.wiring import Device
 _REFRESH_S = 0.1
 _BAR = 12
 HELP = (
-    "space press   d double press   h hold 2 s   1-5 hold and count a-e   s button stuck/free   q power off",
+    "space press   d double press   v three presses   h hold 2 s   1-5 hold and count a-e   s button stuck/free",
     "x light broken   z buzzer broken   m microphone out   c camera power gone   f flash hangs   w flash breaks",
-    "b battery 80/15/3 %/charging   k dock   g fall   t clock jumps a year   l live on/off   n night   u no unit",
+    "b battery 80/15/3 %/charging   k dock   g fall   t clock jumps a year   n night   u no unit   q power off",
+    "l the broker is there/gone   a a station asks for live view",
 )
 
 

@@ -43,6 +43,7 @@ class Signal(Enum):
     DOWN = "button down"
     SHORT = "short press"
     DOUBLE = "double press"
+    TRIPLE = "triple press"
     HOLD = "held"
     COUNT = "held on"
     LET_GO = "let go"
@@ -83,6 +84,7 @@ class Action(Enum):
     SOUND_STOP = "signal that it stopped"
     MARK = "set a marker"
     PRIVATE = "private premises begin or end"
+    LIVE = "live view on or off"
     COUNT = "count one purpose on"
     TAKE_PURPOSE = "take the purpose counted"
     TELL_FAULT = "signal the fault"
@@ -94,6 +96,7 @@ GESTURES = {
     Gesture.DOWN: Signal.DOWN,
     Gesture.SHORT: Signal.SHORT,
     Gesture.DOUBLE: Signal.DOUBLE,
+    Gesture.TRIPLE: Signal.TRIPLE,
     Gesture.HOLD: Signal.HOLD,
     Gesture.COUNT: Signal.COUNT,
     Gesture.LET_GO: Signal.LET_GO,
@@ -141,6 +144,7 @@ TABLE: dict[tuple[State, Signal], Step] = {
     (State.ANNOUNCING, Signal.DOWN): (State.ANNOUNCING, ()),
     (State.ANNOUNCING, Signal.SHORT): (State.ANNOUNCING, (Action.MARK,)),
     (State.ANNOUNCING, Signal.DOUBLE): (State.ANNOUNCING, (Action.PRIVATE,)),
+    (State.ANNOUNCING, Signal.TRIPLE): (State.ANNOUNCING, (Action.LIVE,)),
     (State.ANNOUNCING, Signal.HOLD): (State.STANDBY, (Action.SPEND_PRESS, Action.SOUND_STOP)),
     (State.ANNOUNCING, Signal.FAILED): _FAULT,
     #
@@ -193,6 +197,7 @@ for _state in (State.STARTING, State.RECORDING, State.STALLED, State.RECORDING_D
         (_state, Signal.DOWN): (_state, ()),
         (_state, Signal.SHORT): (_state, (Action.MARK,)),
         (_state, Signal.DOUBLE): (_state, (Action.PRIVATE,)),
+        (_state, Signal.TRIPLE): (_state, (Action.LIVE,)),
         (_state, Signal.HOLD): _STOPPED,
         (_state, Signal.DARK): _STOPPED_DARK,
         (_state, Signal.EMPTY): _STOPPED_EMPTY,
@@ -206,7 +211,7 @@ for _state in State:
             (_state, Signal.POWER_OFF): _OFF,
             (_state, Signal.STUCK): (_state, (Action.WARN,)),
         }
-        for _signal in (Signal.SHORT, Signal.DOUBLE, Signal.HOLD):
+        for _signal in (Signal.SHORT, Signal.DOUBLE, Signal.TRIPLE, Signal.HOLD):
             # Such a gesture began in another state, which ended under the hand.
             TABLE.setdefault((_state, _signal), (_state, (Action.REFUSE,)))
 

@@ -30,6 +30,8 @@ from firmware.health import HealthWatch
 from firmware.inputs import Docked, Fall, Input, Trouble
 from firmware.light_witness import LightWitness
 from firmware.line_counts import LineCounts
+from firmware.live_uplink import LiveUplink, health_of
+from firmware.live_view import LiveView
 from firmware.night import NightWatch
 from firmware.parts import Parts
 from firmware.patterns import NIGHT_LEVEL
@@ -45,7 +47,7 @@ from firmware.states import State
 from firmware.tester import SelfTester
 from firmware.unenrolled import NoRecorder
 from storage.keyring_file import is_enrolled
-from storage.policy_fields import Policy
+from storage.policy_fields import Live, Policy
 from storage.room import minutes_left
 from storage.seal import SealedChunk
 from storage.store import Store, StoreSettings
@@ -128,12 +130,17 @@ class Device:
         self.store: Store | None = None
         self._line_counts: LineCounts | None = None
         self._custodian_missed = False
+        self._uplink_missed = False
         tester: SelfTester | None = None
         cut: bytes | None = None
         records: Records = NoRecorder()
+        live: LiveView | None = None
+        self.uplink: LiveUplink | None = None
         if self.policy is not None:
             store = self._stack.enter_context(_open_store(settings, self.policy, self._durable, sync, self._boot))
             self.store, cut = store, store.recovery.recording
+            if self.policy.recording.live is not Live.OFF:
+                self.uplink = self._make_uplink(settings, store)
             self.recorder = self._make_recorder(settings, self.policy, store, Stamper(hardware.clock, witness))
             records = self.recorder
             self._line_counts = LineCounts(self.recorder.note)
@@ -156,6 +163,14 @@ class Device:
         )
         self._stack.callback(self.signaller.close)
         self._night = NightWatch(hardware.clock, self.policy.signals, self._set_night) if self.policy else None
+        if self.policy is not None and self.uplink is not None:
+            live = LiveView(
+                self.policy.recording.live,
+                self.uplink,
+                self.recorder.note,
+                self.signaller.play,
+                hardware.clock.monotonic_ns,
+            )
         self.appliance = Appliance(
             records,
             hardware.indicator,
@@ -169,6 +184,7 @@ class Device:
             tester=tester,
             enrolled=self.policy is not None,
             cut_recording=cut,
+            live=live,
             on_change=on_change,
             on_tick=self._tick,
         )
@@ -190,6 +206,7 @@ class Device:
             ),
             on_sound=self._sound if self.hardware.microphone.present else None,
             on_buffer_trouble=lambda text: self._put(Trouble("pre-event buffer", text)),
+            previews=self.uplink,
         )
         recorder.note(
             "boot",
@@ -201,6 +218,14 @@ class Device:
         if policy.expired_at(self.hardware.clock.read().utc_ns):
             recorder.note("policy-expired", serial=policy.serial)
         return recorder
+
+    def _make_uplink(self, settings: Settings, store: Store) -> LiveUplink:
+        def health() -> dict[str, object]:
+            return health_of(self.appliance.snapshot)
+
+        uplink = LiveUplink(settings.live, store.device, health, self._put, lambda: self.recorder.note)
+        self._stack.callback(uplink.close)
+        return uplink
 
     def _make_watches(self, settings: Settings, policy: Policy, store: Store) -> None:
         hardware, note = self.hardware, self.recorder.note
@@ -262,6 +287,8 @@ class Device:
     def run(self) -> str:
         """Run the device until power-off; return the fault that stands then, or an empty text."""
         self.signaller.begin()
+        if self.uplink is not None:
+            self.uplink.begin()
         self._service.ready()
         try:
             return self.appliance.run()
@@ -284,6 +311,9 @@ class Device:
             # No recording suffers: it goes on, and says that nothing grows old any more.
             self._custodian_missed = True
             self._put(Trouble("retention", "the custodian's thread ended by itself; restart the device"))
+        if self.uplink is not None and not self.uplink.alive and not self._uplink_missed:
+            self._uplink_missed = True
+            self._put(Trouble("live", "its thread ended by itself: nothing goes out; restart the device"))
         if not self.signaller.alive:
             raise FirmwareError("the signaller ended by itself: the device can tell nobody what it does")
 
@@ -313,6 +343,8 @@ class Device:
 
     def _durable(self, chunk: SealedChunk) -> None:
         self.recorder.durable(chunk)
+        if self.uplink is not None:
+            self.uplink.durable(chunk)
 
     def _report(self, report: Report) -> None:
         self.inputs.put(report, timeout=1.0)

@@ -24,7 +24,10 @@ class Live(Enum):
     """Whether pictures may go out while a recording is made."""
 
     OFF = "off"
+    ASK = "ask"
+    """Only when the officer says so, asked by a station or not."""
     ON = "on"
+    """With every recording, unless the officer refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,9 @@ class RecordingRules:
     on_dark_light: Annotated[
         DarkLight, Key(OneOf(DarkLight), "the light is broken: stop, or go on and announce by sound and touch")
     ] = DarkLight.STOP
-    live: Annotated[Live, Key(OneOf(Live), "whether live view is allowed")] = Live.OFF
+    live: Annotated[
+        Live, Key(OneOf(Live), "live view: never, when the officer says so, or until the officer refuses")
+    ] = Live.OFF
     reminder_min: Annotated[
         int, Key(Whole(0, 60, "minutes"), "the wearer is reminded each time a recording has gone on so long; 0 never")
     ] = 30

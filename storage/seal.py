@@ -135,12 +135,12 @@ class SegmentSealer:
         return EncryptedChunk(number, kind, stamp, head, sealed)
 
     def preview(self, stamp: Stamp, body: bytes, flags: Flags) -> bytes:
-        """Seal a preview of the media chunk that was encrypted last; return its record. At most one for each chunk.
+        """Seal a preview of the media chunk that is encrypted next; return its record. At most one for each chunk.
 
         For the thread that encrypts. Errors as in `encrypt`.
         """
         sign = self._sign
-        number = self._chunks - 1
+        number = self._chunks
         if self._encrypt_preview is None or sign is None or number <= self._previewed:
             raise StoreError(f"chunk {number} of segment {self._place.segment} can have no preview")
         self._previewed = number

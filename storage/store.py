@@ -322,10 +322,10 @@ class Segment:
         self._append(Kind.MEDIA, stamp, body, flags, encode_gaps(gaps))
 
     def preview(self, stamp: Stamp, body: bytes, flags: Flags) -> bytes:
-        """Seal a preview of the last media chunk and return its record; it does not go to flash.
+        """Seal a preview of the next media chunk and return its record; it does not go to flash.
 
         Raises:
-            StoreError: the segment is closed, or that chunk has a preview already.
+            StoreError: the segment is not open, or that chunk has a preview already.
         """
         return self._require_open().preview(stamp, body, flags)
 

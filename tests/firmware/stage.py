@@ -17,13 +17,15 @@ from drivers.errors import DriverError
 from drivers.indicator.simulated import SimulatedIndicator
 from firmware.appliance import Appliance, Snapshot, Tester
 from firmware.cues import Cue, Note
-from firmware.gesture import GestureReader
+from firmware.gesture import GestureReader, GestureTimes
 from firmware.inputs import Input, PowerOff, Tested
 from firmware.light_witness import LightWitness
+from firmware.live_view import LiveView
 from firmware.patterns import CUES
 from firmware.recorder import News, Progress, Report
 from firmware.rules import Rules
 from firmware.states import State
+from storage.policy_fields import Live
 
 MS = 1_000_000
 RECORDING = b"R" * 16
@@ -158,6 +160,21 @@ class FakeVoice:
         return [note for _time, note in self.played]
 
 
+class FakePort:
+    """Where chunks would go out: remembers when they might, and what stations were answered."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.allowed: list[tuple[int, bool]] = []
+        self.answers: list[tuple[str, str]] = []
+
+    def allow(self, on: bool) -> None:
+        self.allowed.append((self._stage.now_ms, on))
+
+    def answer(self, ask: str, answer: str) -> None:
+        self.answers.append((ask, answer))
+
+
 class FakeTester:
     """A self-test that ends when it is told to, or at once when hurried."""
 
@@ -189,6 +206,7 @@ class Stage:
         enrolled: bool = True,
         cut_recording: bytes | None = None,
         patience_ms: int = 5000,
+        live: Live = Live.OFF,
     ) -> None:
         """`tested`: there is no self-test; otherwise `tester` runs one."""
         self.clock = SimulatedClock()
@@ -201,6 +219,8 @@ class Stage:
         self.seen: list[tuple[int, Snapshot]] = []
         self.voice = FakeVoice(self)
         self.tester = FakeTester(self)
+        self.port = FakePort(self)
+        view = LiveView(live, self.port, self.recorder.note, self.voice.play, self.clock.monotonic_ns)
         tester: Tester | None = None if tested else self.tester
         self.appliance = Appliance(
             self.recorder,
@@ -210,11 +230,12 @@ class Stage:
             self.clock,
             self.witness,
             self.inputs,
-            gestures=GestureReader(),
+            gestures=GestureReader(GestureTimes(triple=live is not Live.OFF)),
             rules=rules,
             tester=tester,
             enrolled=enrolled,
             cut_recording=cut_recording,
+            live=view if live is not Live.OFF else None,
             on_change=lambda snapshot: self.seen.append((self.now_ms, snapshot)),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from firmware.cues import Cue, Note
-from firmware.inputs import Docked, Fall, Health, Live, Trouble
+from firmware.inputs import Docked, Fall, Health, Trouble
 from firmware.recorder import News
 from firmware.rules import Rules
 from firmware.states import State
@@ -580,16 +580,6 @@ def test_a_fall_is_a_marker_and_a_part_that_fails_is_told() -> None:
     assert stage.voice.notes == [Note.STARTED, Note.MARKER, Note.WARNING]
     assert stage.recorder.noted("trouble") == [{"part": "microphone", "text": "it was unplugged"}]
     assert stage.recorder.noted("mended") == [{"part": "microphone", "text": ""}]
-
-
-def test_live_view_has_a_signal_of_its_own() -> None:
-    stage = Stage()
-    stage.press(100)
-    stage.inputs.at(1000, lambda: stage.inputs.put_nowait(Live(True)))
-    stage.inputs.at(2000, lambda: stage.inputs.put_nowait(Live(False)))
-    stage.run()
-    assert stage.voice.cues[2:5] == [Cue.RECORDING, Cue.RECORDING_LIVE, Cue.RECORDING]
-    assert stage.voice.notes == [Note.STARTED, Note.LIVE_ON, Note.LIVE_OFF]
 
 
 def test_a_device_whose_recorder_died_says_so_and_ends_to_be_started_anew() -> None:

@@ -54,6 +54,7 @@ class TestBroker:
             [mosquitto(), "-c", str(self.configuration)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )
         self._process = process
+
         def read() -> None:
             assert process.stderr is not None
             for line in process.stderr:

@@ -10,7 +10,7 @@ import pytest
 from station.live.frames import Frame, FrameKind
 from station.live.hub import Viewer
 from tests.live.broker import TestBroker, wait_for
-from tests.live.kit import Camera, of, receiving
+from tests.live.kit import Camera, receiving
 
 
 @pytest.fixture
