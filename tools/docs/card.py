@@ -147,6 +147,7 @@ def _hand(gesture: Gesture) -> str:
     downs = {
         "press": (Step(1, 250),),
         "double": (Step(1, 250), Step(0, 250), Step(1, 250)),
+        "triple": (Step(1, 250), Step(0, 250), Step(1, 250), Step(0, 250), Step(1, 250)),
         "hold": (Step(1, hold_ms),),
         "count": (Step(1, ticks_ms[-1] + 200),),
     }

@@ -26,7 +26,7 @@ class Gesture:
     aim: str
     do: str
     presses: str
-    """Which picture: ``press``, ``double``, ``hold``, ``count`` or ``again``."""
+    """Which picture: ``press``, ``double``, ``triple``, ``hold``, ``count`` or ``again``."""
     answers: tuple[Note, ...]
     """What is felt and heard in return."""
     after: str = ""
@@ -95,6 +95,13 @@ DUTCH = CardText(
             (Note.PRIVATE_ON, Note.PRIVATE_OFF),
             "eerst: begin; daarna: einde",
         ),
+        Gesture(
+            "Live meekijken toestaan of weigeren (als uw eenheid live meekijken kent)",
+            "Druk tijdens de opname drie keer snel. Dat geldt voor deze opname.",
+            "triple",
+            (Note.LIVE_ON, Note.LIVE_OFF),
+            "aan: er wordt live meegekeken; uit: niet meer",
+        ),
         Gesture("Stoppen", "Houd de knop twee seconden ingedrukt, tot de lange trilling.", "hold", (Note.STOPPED,)),
         Gesture(
             "Doel van de opname kiezen",
@@ -154,8 +161,7 @@ DUTCH = CardText(
         Note.WARNING: Line("Er is iets mis. Een opname loopt door.", "Meld het na afloop."),
         Note.LOW_BATTERY: Line("Accu bijna leeg.", "Laad de bodycam zo snel mogelijk op."),
         Note.LOW_STORAGE: Line("Geheugen bijna vol.", "Zet de bodycam zo snel mogelijk in het dock."),
-        Note.LIVE_ON: Line("Er wordt live meegekeken."),
-        Note.LIVE_OFF: Line("Er wordt niet meer meegekeken."),
+        Note.LIVE_ASKED: Line("Men vraagt om live mee te kijken. Drie keer drukken is ja, niets doen is nee."),
     },
     calls="Blijft terugkomen: u moet iets doen",
     calls_every="elke {}\u00a0s",
@@ -191,6 +197,13 @@ ENGLISH = CardText(
             "double",
             (Note.PRIVATE_ON, Note.PRIVATE_OFF),
             "first: begin; then: end",
+        ),
+        Gesture(
+            "Allow or refuse live view (where your unit has it)",
+            "Press three times quickly while recording. It holds for this recording.",
+            "triple",
+            (Note.LIVE_ON, Note.LIVE_OFF),
+            "on: others watch live; off: nobody does any more",
         ),
         Gesture("Stop", "Hold the button for two seconds, until the long buzz.", "hold", (Note.STOPPED,)),
         Gesture(
@@ -238,8 +251,7 @@ ENGLISH = CardText(
         Note.WARNING: Line("Something is wrong. A recording goes on.", "Report it afterwards."),
         Note.LOW_BATTERY: Line("Battery low.", "Charge it as soon as you can."),
         Note.LOW_STORAGE: Line("Storage nearly full.", "Put it in the dock as soon as you can."),
-        Note.LIVE_ON: Line("Others watch live."),
-        Note.LIVE_OFF: Line("Nobody watches live any more."),
+        Note.LIVE_ASKED: Line("Somebody asks to watch live. Three presses say yes, doing nothing says no."),
     },
     calls="Keeps coming back: you must act",
     calls_every="every {}\u00a0s",
