@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run simulate test lint typecheck rooms unit bench soak rig vectors docs clean
+.PHONY: help setup run simulate live test lint typecheck rooms unit bench soak rig vectors docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -22,6 +22,9 @@ run: $(STAMP) ## the main job on simulated hardware: press, record 10 s, stop, v
 
 simulate: $(STAMP) ## hold the device in the terminal: keys are the button
 	@$(PY) -m tools.demo --simulate
+
+live: $(STAMP) ## live view: simulated device, real broker, a page at a local address; SECONDS=20 ends by itself
+	@$(PY) -m tools.live $(if $(SECONDS),--seconds $(SECONDS))
 
 test: $(STAMP) lint typecheck rooms unit ## everything that a change must pass
 

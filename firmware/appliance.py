@@ -317,8 +317,9 @@ class Appliance:
         if self._buffer_due_ns is not None and now_ns >= self._buffer_due_ns:
             self._buffer_due_ns = None
             self._recorder.buffer(True)
-        if self._live is not None and self._live.look(now_ns):
-            self._show()
+        if self._live is not None:
+            self._live.look(now_ns)
+            self._show_live()
         self._check_reminder(now_ns)
         self._check_end(now_ns)
 
@@ -374,6 +375,13 @@ class Appliance:
             self._buffer_due_ns = self._clock.monotonic_ns() + self._times.buffer_after_ns
         elif self._state is not State.OFF:
             self._recorder.buffer(False)
+
+    def _show_live(self) -> None:
+        """Let light and display follow where live view began or ended, whoever noticed it."""
+        before = self._cue
+        self._show()
+        if self._cue is not before:
+            self._on_change(self.snapshot)
 
     def _show(self) -> None:
         live = self._live is not None and self._live.shown

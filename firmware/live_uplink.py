@@ -79,6 +79,11 @@ class LiveUplink:
         if self._publisher is not None:
             self._publisher.durable(chunk)
 
+    def changed(self) -> None:
+        """The device's state is another: the station is told soon."""
+        if self._publisher is not None:
+            self._publisher.say_health()
+
     def allow(self, on: bool) -> None:
         """Let chunks out, or none any more."""
         if self._publisher is not None:

@@ -135,6 +135,12 @@ class Device:
         cut: bytes | None = None
         records: Records = NoRecorder()
         live: LiveView | None = None
+
+        def changed(snapshot: Snapshot) -> None:
+            if self.uplink is not None:
+                self.uplink.changed()
+            on_change(snapshot)
+
         self.uplink: LiveUplink | None = None
         if self.policy is not None:
             store = self._stack.enter_context(_open_store(settings, self.policy, self._durable, sync, self._boot))
@@ -185,7 +191,7 @@ class Device:
             enrolled=self.policy is not None,
             cut_recording=cut,
             live=live,
-            on_change=on_change,
+            on_change=changed,
             on_tick=self._tick,
         )
 

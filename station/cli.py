@@ -17,6 +17,7 @@ from station import report as reporting
 from station.console import say
 from station.errors import StationError
 from station.keys import load_station_key, write_new_key
+from station.live.command import authority_app, live_commands
 from station.opener import FileKeyOpener
 from station.policy_commands import policy_app
 from station.timeline_command import tell
@@ -32,6 +33,8 @@ app = typer.Typer(
     help="The reference docking station: verify, open and export what Getuige devices recorded.",
 )  # fmt: skip
 app.add_typer(policy_app, name="policy")
+app.add_typer(authority_app, name="authority")
+app.add_typer(live_commands, name="live")
 
 Store = Annotated[Path, typer.Argument(help="A store, a folder of .seg files, or one .seg file.")]
 DeviceKey = Annotated[Path, typer.Option("--device-key", help="The device's public identity key (PEM).")]

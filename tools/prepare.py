@@ -32,8 +32,17 @@ class TroubleError(Exception):
     """It cannot go on; the text says why."""
 
 
-def prepare(folder: Path, profile: str, segment_s: int, *, board: str = BOARD, self_test: bool = True) -> None:
-    """Make throw-away keys and an enrolled device, from nothing.
+def prepare(
+    folder: Path,
+    profile: str,
+    segment_s: int,
+    *,
+    board: str = BOARD,
+    self_test: bool = True,
+    live: str = "off",
+    broker: int | None = None,
+) -> None:
+    """Make throw-away keys and an enrolled device, from nothing; `broker` is the port of a broker on this machine.
 
     Raises:
         TroubleError: it could not be made.
@@ -43,25 +52,32 @@ def prepare(folder: Path, profile: str, segment_s: int, *, board: str = BOARD, s
     run_station("keygen", str(folder / "station.key"))
     settings = folder / "device.toml"
     text = _SETTINGS.format(segment_s=segment_s, self_test=str(self_test).lower())
+    if broker is not None:
+        text += f'\n[live]\nhost = "localhost"\nport = {broker}\n'
     settings.write_text(text, "utf-8")
     (folder / "board.toml").write_text(board, "utf-8")
-    _make_policy(folder, profile)
+    _make_policy(folder, {"video_profile": profile, "live": live})
     unit, policy = folder / "unit.pub", folder / "policy.toml"
     if firmware_main(["enrol", "--settings", str(settings), "--unit", str(unit), "--policy", str(policy)]):
         raise TroubleError("the device was not enrolled")
     shutil.copyfile(folder / "device" / "device.pub", folder / "device.pub")
 
 
-def _make_policy(folder: Path, profile: str) -> None:
+def _make_policy(folder: Path, choices: dict[str, str]) -> None:
     """Be the unit: write its policy, and sign it."""
     run_station("policy", "keygen", "--output", str(folder / "unit.key"))
     draft = run_station("policy", "template", "--recipient", str(folder / "station.pub"))
-    lines = [f'video_profile = "{profile}"' if "video_profile =" in line else line for line in draft.splitlines()]
+    lines = [_chosen(line, choices) for line in draft.splitlines()]
     (folder / "policy.draft.toml").write_text("\n".join(lines) + "\n", "utf-8")
     run_station(
         "policy", "sign", str(folder / "policy.draft.toml"), "--key", str(folder / "unit.key"),
         "--output", str(folder / "policy.toml"),
     )  # fmt: skip
+
+
+def _chosen(line: str, choices: dict[str, str]) -> str:
+    key, equals, _ = line.partition(" = ")
+    return f'{key} = "{choices[key]}"' if equals and key in choices else line
 
 
 class States:

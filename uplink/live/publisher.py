@@ -27,6 +27,8 @@ from uplink.live.wake import WakePipe
 
 _JOIN_S = 20.0
 _MAX_ANSWERS = 16
+_SOONEST_NS = 1_000_000_000
+"""Health is said no more often than this."""
 _GOOD_NS = 60_000_000_000
 """A link that stood so long was good."""
 _SLOTS = 2
@@ -95,6 +97,7 @@ class Publisher:
         self._announced: set[int] = set()
         self._refusal = ""
         self._health_ns: int | None = None
+        self._health_wanted = False
         self._link_up = False
         self._answers: list[bytes] = []
         self._answers_lock = threading.Lock()
@@ -137,6 +140,11 @@ class Publisher:
     def preview(self, segment: int, number: int, record: bytes) -> None:
         """Take a preview of a chunk that is not durable yet; for the recorder's thread."""
         self._outbox.preview(segment, number, record, self._monotonic_ns())
+
+    def say_health(self) -> None:
+        """Say it soon: the device's state has changed."""
+        self._health_wanted = True
+        self._waker.wake()
 
     def answer(self, ask: str, answer: str) -> None:
         """Answer an ask, if the link is there; what is not sent by then is forgotten with it."""
@@ -251,8 +259,9 @@ class Publisher:
         self._news.asked(ask)
 
     def _say_health(self, session: Session, now_ns: int) -> None:
-        if self._health_ns is None or now_ns - self._health_ns >= self._options.health_ns:
-            self._health_ns = now_ns
+        period_ns = _SOONEST_NS if self._health_wanted else self._options.health_ns
+        if self._health_ns is None or now_ns - self._health_ns >= period_ns:
+            self._health_ns, self._health_wanted = now_ns, False
             self._send(
                 session, Channel.HEALTH, encode_health(self._health()), None,
                 content_type=JSON_TYPE, retain=True, expiry_s=6 * self._options.health_ns // 1_000_000_000 + 1,

@@ -58,6 +58,8 @@ class LiveQueue:
         self._items: deque[Outgoing] = deque()
         self._size_bytes = 0
         self._needs_key = False
+        self._fresh = False
+        """Nothing was put since `clear`: what comes before a key picture was never to go out, and is no loss."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -76,8 +78,8 @@ class LiveQueue:
         """Append a record; return what was dropped for it, itself perhaps."""
         if self._needs_key and item.kind is Kind.MEDIA:
             if not item.key:
-                return _count(item)
-            self._needs_key = False
+                return NOTHING if self._fresh else _count(item)
+            self._needs_key = self._fresh = False
         dropped = NOTHING
         while self._items and self._size_bytes + item.size_bytes > self._limit_bytes:
             dropped += self._drop_fragment()
@@ -120,7 +122,7 @@ class LiveQueue:
         dropped = NOTHING
         while self._items:
             dropped += self._drop()
-        self._needs_key = True
+        self._needs_key = self._fresh = True
         return dropped
 
     def _append(self, item: Outgoing) -> None:
