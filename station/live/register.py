@@ -19,7 +19,7 @@ class DeviceRegister:
             StationError: it cannot be read.
         """
         self._folder = folder
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[tuple[str, int, int], ...] | None = None
         self._keys: dict[bytes, bytes] = {}
         self.troubles: tuple[str, ...] = ()
         self.refresh()
@@ -36,13 +36,12 @@ class DeviceRegister:
     def refresh(self) -> None:
         """Read the folder if it changed. Errors as in the constructor."""
         try:
-            stat = self._folder.stat()
+            if not self._folder.is_dir():
+                raise StationError(f"{self._folder} is no folder of devices' public keys")
             paths = sorted(self._folder.glob("*.pub"))
+            stamp = tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in paths)
         except OSError as error:
             raise StationError(f"cannot read the devices' keys in {self._folder}: {error.strerror}") from None
-        if not self._folder.is_dir():
-            raise StationError(f"{self._folder} is no folder of devices' public keys")
-        stamp = (stat.st_mtime_ns, len(paths))
         if stamp == self._stamp:
             return
         keys, troubles = {}, []

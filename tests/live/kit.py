@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from station.keys import StationKey
 from station.live.receiver import LiveReceiver
 from station.live.register import DeviceRegister
 from station.live.shelf import LiveShelf
@@ -51,8 +52,14 @@ class Told:
 class Camera:
     """An enrolled device with a store whose durable chunks go to a publisher."""
 
-    def __init__(self, base: Path, broker: Callable[[bytes], Broker], options: PublisherOptions | None = None) -> None:
-        self.device = Device(base)
+    def __init__(
+        self,
+        base: Path,
+        broker: Callable[[bytes], Broker],
+        options: PublisherOptions | None = None,
+        station: StationKey | None = None,
+    ) -> None:
+        self.device = Device(base, station or StationKey.generate())
         self.told = Told()
         self.sealed: list[SealedChunk] = []
         self._lock = threading.Lock()

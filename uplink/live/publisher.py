@@ -19,7 +19,7 @@ from uplink.live.adaptive import Adaptive
 from uplink.live.backoff import Backoff
 from uplink.live.broker import Broker
 from uplink.live.errors import LinkError
-from uplink.live.messages import ONLINE, Ask, encode_answer, encode_health, parse_ask
+from uplink.live.messages import OFFLINE, ONLINE, Ask, encode_answer, encode_health, parse_ask
 from uplink.live.outbox import Outbox, OutboxLimits
 from uplink.live.queue import NOTHING, Dropped, Outgoing
 from uplink.live.session import Session
@@ -27,6 +27,7 @@ from uplink.live.wake import WakePipe
 
 _JOIN_S = 20.0
 _MAX_ANSWERS = 16
+_GOOD_BYE_NS = 2_000_000_000
 _SOONEST_NS = 1_000_000_000
 """Health is said no more often than this."""
 _GOOD_NS = 60_000_000_000
@@ -164,6 +165,7 @@ class Publisher:
                 session.abort()
                 self._lost(str(error))
             else:
+                self._say_good_bye(session)
                 session.close()
             if self._monotonic_ns() - began_ns > _GOOD_NS:
                 self._backoff.reset()
@@ -191,6 +193,17 @@ class Publisher:
             session.step(self._waker)
             if self._refusal:
                 raise LinkError(f"live: the broker refuses what this device publishes: {self._refusal}")
+
+    def _say_good_bye(self, session: Session) -> None:
+        """An orderly end is no last will: the device itself says that it is gone."""
+        until_ns = self._monotonic_ns() + _GOOD_BYE_NS
+        try:
+            number = session.publish(Channel.PRESENCE, OFFLINE, content_type=JSON_TYPE, retain=True)
+            self._flight[number] = (None, until_ns)
+            while number in self._flight and self._monotonic_ns() < until_ns:
+                session.step(None)
+        except LinkError:
+            return  # then it is a last will after all
 
     def _fill(self, session: Session, now_ns: int) -> None:
         while (
