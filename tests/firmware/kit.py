@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from capture.chunk import CmafChunk
 from capture.chunk import Gap as CaptureGap
@@ -164,6 +164,8 @@ class Bench:
     captures: list[FakeCapture] = field(default_factory=list)
     times: RecorderTimes = field(default_factory=RecorderTimes)
     buffer_trouble: list[str] = field(default_factory=list)
+    uplink: Any = None
+    """Gets what is durable, and previews where it wants them."""
 
     def __post_init__(self) -> None:
         self.enrolled = Enrolled(self.base, StationKey.generate(hybrid=False))
@@ -182,10 +184,13 @@ class Bench:
             monotonic_ns=self.clock.monotonic_ns,
             times=self.times,
             on_buffer_trouble=self.buffer_trouble.append,
+            previews=self.uplink,
         )
 
     def _durable(self, sealed: SealedChunk) -> None:
         self.recorder.durable(sealed)
+        if self.uplink is not None:
+            self.uplink.durable(sealed)
         self.watched.chunk(sealed)
 
     def __enter__(self) -> Self:

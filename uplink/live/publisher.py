@@ -25,7 +25,8 @@ from uplink.live.queue import NOTHING, Dropped, Outgoing
 from uplink.live.session import Session
 from uplink.live.wake import WakePipe
 
-_JOIN_S = 20.0
+_JOIN_S = 3.0
+"""Of power-off: a thread that hangs in a connection attempt ends by itself, later."""
 _MAX_ANSWERS = 16
 _GOOD_BYE_NS = 2_000_000_000
 _SOONEST_NS = 1_000_000_000
