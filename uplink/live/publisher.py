@@ -130,6 +130,11 @@ class Publisher:
         self._waker.wake()
 
     @property
+    def waiting_bytes(self) -> int:
+        """Of what is not published yet, or not acknowledged."""
+        return self._outbox.size_bytes + self._flight_bytes
+
+    @property
     def wants_previews(self) -> bool:
         """Whether the recorder is to make previews."""
         return self._outbox.wants_previews
