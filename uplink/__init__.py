@@ -1,1 +1,1 @@
-"""Uplink: live view and the dock's offload server. Nothing lives here yet; the room's walls are held all the same."""
+"""Uplink: live view over MQTT, and the dock's offload server."""

@@ -1,0 +1,1 @@
+"""Who may do what at the station (docs/CUSTODY.md)."""
