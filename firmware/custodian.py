@@ -36,6 +36,7 @@ _SOURCES = {
     TimeSource.RTC: ClockSource.RTC,
     TimeSource.NTP: ClockSource.NTP,
     TimeSource.GNSS: ClockSource.GNSS,
+    TimeSource.DOCK: ClockSource.DOCK,
 }
 NO_RECORDING = bytes(16)
 

@@ -20,15 +20,20 @@ from uplink.live.queue import Dropped
 _NO_BROKER = "the policy allows live view, and the settings name no broker: [live] host"
 
 
+Put = Callable[[Input], None]
+"""Hands an input to the main thread."""
+
+
 class LiveUplink:
     """Chunks in, broker out. It never holds up whoever calls it."""
 
     def __init__(
         self,
         options: LiveOptions,
+        tls: TlsFiles,
         device: bytes,
         health: Callable[[], Mapping[str, object]],
-        put: Callable[[Input], None],
+        put: Put,
         note: Callable[[], Notes],
     ) -> None:
         """`put` hands inputs to the main thread; `note` returns what puts events on record."""
@@ -38,7 +43,6 @@ class LiveUplink:
         if not options.host:
             put(Trouble("live", _NO_BROKER))
             return
-        tls = TlsFiles(options.authority, options.certificate, options.key)
         news = LiveNews(self._up, self._down, self._asked, self._dropped, self._previewing)
         self._publisher = Publisher(
             Broker(options.host, options.port, tls),

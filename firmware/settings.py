@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from firmware.board import Board, find_board, load_board
 from firmware.errors import SettingsError
+from storage.tls import TlsFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,36 @@ class HardwareOptions:
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """The station's broker, and this device's TLS identity. Whether anything goes there is the policy's to say."""
+    """The station's broker. Whether anything goes there is the policy's to say."""
 
     host: str = ""
     """Empty where there is none."""
     port: int = 8883
+    previews: bool = True
+    """Send key pictures and sound where the uplink cannot carry the recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class DockOptions:
+    """The link to the dock: the address is one of that link's own, so that no other network reaches the server."""
+
+    address: str = ""
+    """Empty where there is none."""
+    port: int = 8443
+    announce: bool = True
+    """By mDNS, on that link."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """TLS identity of the device; another key than the one that signs evidence."""
+
     authority: Path = Path("tls/ca.crt")
     certificate: Path = Path("tls/device.crt")
     key: Path = Path("tls/device.key")
-    previews: bool = True
-    """Send key pictures and sound where the uplink cannot carry the recording."""
+
+
+_NO_TLS = TlsFiles(Path("tls/ca.crt"), Path("tls/device.crt"), Path("tls/device.key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +81,14 @@ class Settings:
     board: Board
     self_test: bool
     live: LiveOptions = LiveOptions()
+    dock: DockOptions = DockOptions()
+    tls: TlsFiles = _NO_TLS
 
 
 _T = TypeVar("_T")
 _ANY = (0, 2**31 - 1)
 # A segment is at most a minute (docs/FORMAT.md); a heartbeat of zero would fill the journal.
-_RANGES = {"segment_s": (1, 60), "heartbeat_s": (1, 3600), "port": (1, 65_535)}
+_RANGES = {"segment_s": (1, 60), "heartbeat_s": (1, 3600), "port": (0, 65_535)}
 _CALLED = {
     "Path": "a text that names a path",
     "str": "a text",
@@ -87,12 +110,12 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"cannot read the settings {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"the settings {path} are not TOML: {error}") from None
-    for name in sorted(data.keys() - {"store", "recording", "hardware", "live"}):
+    for name in sorted(data.keys() - {"store", "recording", "hardware", "live", "dock", "tls"}):
         raise SettingsError(f"{path}: unknown section {name!r}")
     store = _section(path, data, "store", StoreOptions)
     base = path.resolve().parent
     hardware = _section(path, data, "hardware", HardwareOptions)
-    live = _section(path, data, "live", LiveOptions)
+    tls = _section(path, data, "tls", TlsOptions)
     return Settings(
         StoreOptions(
             flash=base / store.flash,
@@ -102,7 +125,9 @@ def load_settings(path: Path) -> Settings:
         _section(path, data, "recording", RecordingOptions),
         _board(base, hardware.board),
         hardware.self_test,
-        replace(live, authority=base / live.authority, certificate=base / live.certificate, key=base / live.key),
+        _section(path, data, "live", LiveOptions),
+        _section(path, data, "dock", DockOptions),
+        TlsFiles(base / tls.authority, base / tls.certificate, base / tls.key),
     )
 
 

@@ -23,6 +23,7 @@ from drivers.gnss.protocol import Fix
 from firmware.appliance import Appliance, Records, Snapshot
 from firmware.checks import make_checks
 from firmware.custodian import Custodian
+from firmware.docking import Docking
 from firmware.errors import FirmwareError
 from firmware.gesture import GestureReader, GestureTimes
 from firmware.hardware import Hardware, make_hardware
@@ -154,7 +155,7 @@ class Device:
                 profile = profile_named(self.policy.recording.video_profile)
                 checks = make_checks(hardware, settings, self.policy, store, keeper, profile)
                 tester = SelfTester(checks, lambda name, details: self.recorder.note(name, **details), self._put)
-            self._make_watches(settings, self.policy, store)
+            self._make_watches(settings, self.policy, store, keeper)
         else:
             # There is no chain to put it on record in.
             _log.warning("unenrolled: %s", trouble or "the device has no identity; enrol it")
@@ -229,11 +230,11 @@ class Device:
         def health() -> dict[str, object]:
             return health_of(self.appliance.snapshot)
 
-        uplink = LiveUplink(settings.live, store.device, health, self._put, lambda: self.recorder.note)
+        uplink = LiveUplink(settings.live, settings.tls, store.device, health, self._put, lambda: self.recorder.note)
         self._stack.callback(uplink.close)
         return uplink
 
-    def _make_watches(self, settings: Settings, policy: Policy, store: Store) -> None:
+    def _make_watches(self, settings: Settings, policy: Policy, store: Store, keeper: PolicyKeeper) -> None:
         hardware, note = self.hardware, self.recorder.note
         rate = bytes_per_s(profile_named(policy.recording.video_profile))
         health = HealthWatch(
@@ -285,10 +286,21 @@ class Device:
             hardware.accelerometer.start(feel)
         except DriverError as error:
             self._put(Trouble("accelerometer", str(error)))
-        hardware.dock.watch(lambda docked: self._put(Docked(docked)))
+        self.docking = docking = Docking(
+            settings.dock, settings.tls, settings.store.flash, settings.store.state, store, keeper, custodian,
+            hardware.clock, note, self._put,
+        )  # fmt: skip
+        self._stack.callback(docking.close)
+        docking.begin()
+
+        def dock(docked: bool) -> None:
+            self._put(Docked(docked))
+            docking.docked(docked)
+
+        hardware.dock.watch(dock)
         self._stack.callback(hardware.dock.watch, None)
         if hardware.dock.docked:
-            self._put(Docked(True))
+            dock(True)
 
     def run(self) -> str:
         """Run the device until power-off; return the fault that stands then, or an empty text."""

@@ -14,6 +14,7 @@ class TimeSource(Enum):
     RTC = "rtc"
     NTP = "ntp"
     GNSS = "gnss"
+    DOCK = "dock"
 
 
 @dataclass(frozen=True, slots=True)

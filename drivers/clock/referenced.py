@@ -1,7 +1,7 @@
 """The system's clock, with better references where it has none of its own: satellite time, or a real-time clock.
 
 The system's clock is never set here. Time that the system keeps in step with a reference comes first; then that of
-satellites, carried on by the monotonic clock; then what the system took from the real-time clock when it started.
+satellites, then the dock's, both carried on by the monotonic clock; then what the system took from the real-time clock.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from drivers.rtc.protocol import Rtc
 
 _SENTENCE_MS = 500
 """A sentence arrives up to so long after the instant that it names."""
+_DOCK_MS = 1000
+"""The dock's message is under way for less."""
 _DRIFT_PPM = 100
 """A bad crystal, in the cold."""
 _GNSS_LASTS_NS = 24 * 3600 * 1_000_000_000
@@ -31,6 +33,15 @@ class ReferencedClock:
         self._fix_ns: int | None = None
         self._fix_utc_ns = 0
         self._has_rtc = False
+        self._dock_ns: int | None = None
+        self._dock_utc_ns = 0
+
+    def dock(self, utc_ns: int) -> int:
+        """Take the time that a dock has given just now; return by how much it differs from what was believed, in ns."""
+        before = self.read()
+        with self._lock:
+            self._dock_ns, self._dock_utc_ns = self._clock.monotonic_ns(), utc_ns
+        return utc_ns - before.utc_ns
 
     def gnss(self, fix: Fix) -> None:
         """Take the time of a fix, if it has one."""
@@ -75,4 +86,10 @@ class ReferencedClock:
             age_ns = reading.monotonic_ns - fix_ns
             uncertainty_ms = _SENTENCE_MS + age_ns * _DRIFT_PPM // 1_000_000 // 1_000_000
             return replace(reading, utc_ns=fix_utc_ns + age_ns, uncertainty_ms=uncertainty_ms, source=TimeSource.GNSS)
+        with self._lock:
+            dock_ns, dock_utc_ns = self._dock_ns, self._dock_utc_ns
+        if dock_ns is not None and 0 <= reading.monotonic_ns - dock_ns <= _GNSS_LASTS_NS:
+            age_ns = reading.monotonic_ns - dock_ns
+            uncertainty_ms = _DOCK_MS + age_ns * _DRIFT_PPM // 1_000_000 // 1_000_000
+            return replace(reading, utc_ns=dock_utc_ns + age_ns, uncertainty_ms=uncertainty_ms, source=TimeSource.DOCK)
         return replace(reading, source=TimeSource.RTC if self._has_rtc else TimeSource.NONE)

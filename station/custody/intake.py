@@ -233,7 +233,7 @@ class Intake:
         )
         return row, recording
 
-    def _record(self, session: Session, device: bytes, row: SegmentRow, recording: str, report: SegmentReport) -> None:
+    def _record(self, session: Session, row: SegmentRow, recording: str, report: SegmentReport) -> None:
         if session.get(SegmentRow, (row.device, row.number)) is not None:
             return  # another bay, or another station, was quicker with the same
         if recording:

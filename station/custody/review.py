@@ -76,7 +76,7 @@ class Review:
         self._utc_ns = utc_ns
         self._rules = rules
 
-    def list(self, person: Person) -> list[Recording]:
+    def recordings(self, person: Person) -> list[Recording]:
         """Return the recordings that a person may see, the oldest first. That, too, is on record.
 
         Raises:
@@ -288,8 +288,8 @@ class Review:
         """First on record, then the bytes, then the proof: a crash between leaves what the next call finishes."""
         now_ns = self._utc_ns()
         proof = DestructionProof(
-            bytes.fromhex(row.device), row.number, bytes.fromhex(row.recording or "00" * 16), row.size_bytes, row.digest,
-            row.chunks, row.chain, why[:500], by[:200], now_ns,
+            bytes.fromhex(row.device), row.number, bytes.fromhex(row.recording or "00" * 16), row.size_bytes,
+            row.digest, row.chunks, row.chain, why[:500], by[:200], now_ns,
         )  # fmt: skip
         self._audit.write(
             Entry(

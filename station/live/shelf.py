@@ -107,8 +107,9 @@ class LiveShelf:
         return path, sorted(found.values(), key=lambda piece: piece.number)
 
     def forget(self, device: bytes, segment: int) -> None:
-        """Remove a segment: the custody store has it, or it is destroyed."""
+        """Remove a segment: the custody store has it, or it is destroyed. Another process may have put it here."""
         self._drop((device, segment))
+        (self._root / device.hex() / f"{segment:010d}{_SUFFIX}").unlink(missing_ok=True)
 
     def forget_older_than(self, utc_ns: int) -> list[tuple[bytes, int]]:
         """Remove what arrived before a time, by this station's clock, and return what that was."""
