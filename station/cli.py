@@ -14,10 +14,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from station import export as exporting
 from station import report as reporting
+from station.audit.command import audit_app
 from station.console import say
+from station.dock.command import dock_command
 from station.errors import StationError
 from station.keys import load_station_key, write_new_key
 from station.live.command import authority_app, live_commands
+from station.office_commands import device_app, office_app, people_app, review_app
 from station.opener import FileKeyOpener
 from station.policy_commands import policy_app
 from station.timeline_command import tell
@@ -35,6 +38,12 @@ app = typer.Typer(
 app.add_typer(policy_app, name="policy")
 app.add_typer(authority_app, name="authority")
 app.add_typer(live_commands, name="live")
+app.add_typer(office_app, name="office")
+app.add_typer(people_app, name="people")
+app.add_typer(device_app, name="device")
+app.add_typer(review_app, name="review")
+app.add_typer(audit_app, name="audit")
+app.command("dock")(dock_command)
 
 Store = Annotated[Path, typer.Argument(help="A store, a folder of .seg files, or one .seg file.")]
 DeviceKey = Annotated[Path, typer.Option("--device-key", help="The device's public identity key (PEM).")]

@@ -56,6 +56,21 @@ class FileKeyOpener:
             raise OpenError("the envelope does not open with the station key") from None
 
 
+def content_key(opener: KeyOpener, place: Place, opening: Opening) -> bytes:
+    """Return a segment's content key: what opens that one segment and nothing else.
+
+    Raises:
+        OpenError: none of the envelopes is for this key.
+    """
+    for envelope in opening.envelopes:
+        if envelope.recipient == opener.recipient_id:
+            return opener.unwrap(envelope, envelope_info(place, opening.path[-1].public))
+    raise OpenError(
+        f"segment {place.segment} was not sealed to this station key: use the key of the unit that enrolled "
+        f"device {place.device.hex()}"
+    )
+
+
 class SegmentOpener:
     """Opens the chunks of one segment."""
 
@@ -65,15 +80,7 @@ class SegmentOpener:
         Raises:
             OpenError: none of the envelopes is for this key.
         """
-        for envelope in opening.envelopes:
-            if envelope.recipient == opener.recipient_id:
-                key = opener.unwrap(envelope, envelope_info(place, opening.path[-1].public))
-                break
-        else:
-            raise OpenError(
-                f"segment {place.segment} was not sealed to this station key: use the key of the unit that enrolled "
-                f"device {place.device.hex()}"
-            )
+        key = content_key(opener, place, opening)
         self._segment = place.segment
         self._history = opening.previous.tip.chain
         self._decrypt_into = aead(opening.cipher, key).decrypt_into

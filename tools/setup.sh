@@ -27,6 +27,7 @@ need age age
 need chromium chromium
 need git git
 need mosquitto mosquitto
+need softhsm2-util softhsm2
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 
 if [ "${#missing[@]}" -gt 0 ]; then

@@ -234,6 +234,15 @@ class Review:
         """
         self._second_person(person, Act.DISCLOSE, [recording])
 
+    def count(self, person: Person) -> None:
+        """Put on record that somebody takes the trial's figures.
+
+        Raises:
+            RefusedError: not this person's to take.
+        """
+        allowed = role_for(person, Act.FIGURES) is not None
+        self._write(person, Act.FIGURES, "figures", allowed, "not this person's to take")
+
     def due(self) -> list[Recording]:
         """Return the recordings whose time is up."""
         with self._database.session() as session:

@@ -1,0 +1,279 @@
+"""``station office | people | device | review``: the custody store's command line (docs/CUSTODY.md).
+
+Who acts is named with ``--as``, and proves it with a password that is asked for, or read from a file that nobody else
+can read; it never stands in an argument.
+"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from station.audit.log import Act
+from station.console import say
+from station.custody.counting import figure_rows
+from station.custody.review import Recording
+from station.disclosing import disclose, view
+from station.errors import RefusedError, StationError
+from station.figures.figures import figures
+from station.keys import load_station_key
+from station.office import Office, make_office
+from station.opener import FileKeyOpener
+from station.people.roles import Person, Role, role_for
+from storage.keyfiles import load_device_key
+
+office_app = typer.Typer(no_args_is_help=True, help="A station in a folder: docs/CUSTODY.md.")
+people_app = typer.Typer(no_args_is_help=True, help="Accounts and roles.")
+device_app = typer.Typer(no_args_is_help=True, help="The unit's devices: enrolled, revoked, assigned.")
+review_app = typer.Typer(no_args_is_help=True, help="Recordings: look, keep, not needed, extend, disclose, destroy.")
+
+Folder = Annotated[Path, typer.Option("--station", help="The station's folder.")]
+Who = Annotated[str, typer.Option("--as", help="Your personnel number.")]
+PasswordFile = Annotated[
+    Path | None, typer.Option(help="A file with your password, which nobody else can read; otherwise you are asked.")
+]
+Id = Annotated[str, typer.Argument(help="The recording's id.")]
+Reason = Annotated[str, typer.Option(help="Why: it goes on record.")]
+
+
+def secret(prompt: str, file: Path | None = None) -> bytes:
+    """Return what somebody types, or what stands in a file of theirs.
+
+    Raises:
+        StationError: others can read the file, or nobody is there to ask.
+    """
+    if file is None:
+        if not sys.stdin.isatty():
+            raise StationError(f"{prompt}: nobody is there to ask; give it in a file")
+        return getpass.getpass(f"{prompt}: ").encode()
+    try:
+        if file.stat().st_mode & 0o077:
+            raise StationError(f"{file} can be read by others: chmod 600 {file}")
+        return file.read_bytes().split(b"\n", 1)[0]
+    except OSError as error:
+        raise StationError(f"cannot read {file}: {error.strerror}") from None
+
+
+@contextmanager
+def acting(folder: Path, who: str, password_file: Path | None) -> Iterator[tuple[Office, Person]]:
+    """Open a station for somebody who has proved to be who they say."""
+    with Office(folder, secret) as office:
+        password = secret(f"Password of {who}", password_file)
+        yield office, office.accounts.log_in(who, password.decode("utf-8", "replace"))
+
+
+@office_app.command("init")
+def init_command(
+    folder: Annotated[Path, typer.Argument(help="The folder to make.")],
+    name: Annotated[str, typer.Option(help="The station's name.")] = "station",
+    unit: Annotated[str, typer.Option(help="The unit's name.")] = "unit",
+    host: Annotated[list[str] | None, typer.Option(help="A name or address that it is reached by.")] = None,
+    passphrase_file: Annotated[Path | None, typer.Option(help="Passphrase of the signing key; empty for none.")] = None,
+) -> None:
+    """Make a station: its keys, an authority for TLS, and its settings."""
+    make_office(folder, name, unit, host or [], secret("Passphrase of the signing key (empty: none)", passphrase_file))
+    say(f"{folder}: a station. Its public signing key, for policies and the defence: {folder / 'signing.pub'}")
+    say(f"Devices seal to {folder / 'station.pub'}. First make an account: station people add --station {folder} ...")
+
+
+@office_app.command("destroy-due")
+def destroy_due_command(station: Folder) -> None:
+    """Destroy what is due: for a timer, once an hour."""
+    with Office(station, secret) as office:
+        say(f"{office.review.destroy_due()} segments destroyed")
+
+
+@people_app.command("add")
+def people_add_command(
+    number: Annotated[str, typer.Argument(help="Personnel number.")],
+    station: Folder,
+    name: Annotated[str, typer.Option()],
+    role: Annotated[list[Role], typer.Option(help="Once for each role.")],
+    by: Annotated[str, typer.Option(help="Who decided it: a personnel number.")] = "administrator",
+    password_file: PasswordFile = None,
+) -> None:
+    """Make an account, or change one."""
+    with Office(station, secret) as office:
+        password = secret(f"New password of {number}", password_file).decode("utf-8", "replace")
+        office.accounts.add(by, number, name, role, password)
+    say(f"{number}: {', '.join(item.value for item in role)}")
+
+
+@people_app.command("remove")
+def people_remove_command(number: str, station: Folder, by: Annotated[str, typer.Option()] = "administrator") -> None:
+    """Take an account away."""
+    with Office(station, secret) as office:
+        office.accounts.remove(by, number)
+
+
+def _technician(office: Office, person: Person) -> Office:
+    if role_for(person, Act.DEVICE) is None:
+        raise RefusedError("devices are a technician's; nothing was changed")
+    return office
+
+
+@device_app.command("add")
+def device_add_command(
+    public: Annotated[Path, typer.Argument(help="The device's public identity key (device.pub).")],
+    station: Folder, who: Who, name: Annotated[str, typer.Option()] = "", password_file: PasswordFile = None,
+) -> None:  # fmt: skip
+    """Take a device in."""
+    with acting(station, who, password_file) as (office, person):
+        say(_technician(office, person).devices.enrol(person.number, load_device_key(public), name))
+
+
+@device_app.command("revoke")
+def device_revoke_command(
+    device: str, station: Folder, who: Who, reason: Reason, password_file: PasswordFile = None
+) -> None:
+    """Take nothing from a device any more."""
+    with acting(station, who, password_file) as (office, person):
+        _technician(office, person).devices.revoke(person.number, device, reason)
+
+
+@device_app.command("assign")
+def device_assign_command(
+    device: str, officer: Annotated[str, typer.Argument(help="Personnel number.")], station: Folder, who: Who,
+    password_file: PasswordFile = None,
+) -> None:  # fmt: skip
+    """Say who carries a device from now on."""
+    with acting(station, who, password_file) as (office, person):
+        _technician(office, person).devices.assign(person.number, device, officer)
+
+
+@device_app.command("list")
+def device_list_command(station: Folder, who: Who, password_file: PasswordFile = None) -> None:
+    """List the devices."""
+    with acting(station, who, password_file) as (office, person):
+        for item in _technician(office, person).devices.all():
+            state = f"revoked: {item.revoked}" if item.revoked else "enrolled"
+            say(f"{item.id}  {item.name or '-'}  {state}; seen up to segment {item.seen_segment}")
+
+
+@review_app.command("list")
+def review_list_command(station: Folder, who: Who, password_file: PasswordFile = None) -> None:
+    """List the recordings that you may see."""
+    with acting(station, who, password_file) as (office, person):
+        _show(office.review.recordings(person))
+
+
+@review_app.command("keep")
+def keep_command(
+    recording: Id, station: Folder, who: Who, reason: Reason,
+    purpose: Annotated[str, typer.Option(help="a to e: the task of Police Act 2012 art. 3.")],
+    password_file: PasswordFile = None,
+) -> None:  # fmt: skip
+    """Keep a recording: it is needed."""
+    with acting(station, who, password_file) as (office, person):
+        office.review.keep(person, recording, purpose, reason)
+    say("kept")
+
+
+@review_app.command("not-needed")
+def not_needed_command(
+    recording: Id, station: Folder, who: Who, reason: Reason = "not needed", password_file: PasswordFile = None
+) -> None:
+    """Destroy a recording at once: it is not needed."""
+    with acting(station, who, password_file) as (office, person):
+        say(f"destroyed: {office.review.not_needed(person, recording, reason)} segments")
+
+
+@review_app.command("extend")
+def extend_command(
+    recording: Id, station: Folder, who: Who, reason: Reason, days: Annotated[int, typer.Option(help="From now.")],
+    password_file: PasswordFile = None,
+) -> None:  # fmt: skip
+    """Keep a recording for longer, on a legal ground."""
+    with acting(station, who, password_file) as (office, person):
+        say(f"due {_day(office.review.extend(person, recording, days, reason))}")
+
+
+@review_app.command("view")
+def view_command(
+    recording: Id, station: Folder, who: Who, reason: Reason, output: Annotated[Path, typer.Option()],
+    password_file: PasswordFile = None,
+) -> None:  # fmt: skip
+    """Decrypt a recording to look at it here."""
+    with acting(station, who, password_file) as (office, person):
+        made = view(office, person, _opener(station), recording, reason, output)
+    say(f"{output}: {made.size_bytes} bytes; delete it when you have looked")
+
+
+@review_app.command("disclose")
+def disclose_command(
+    recording: Id, station: Folder, who: Who, reason: Reason,
+    recipient: Annotated[str, typer.Option(help="To whom.")],
+    output: Annotated[Path, typer.Option(help="A folder to make, or a .zip.")], password_file: PasswordFile = None,
+) -> None:  # fmt: skip
+    """Make a bundle for court, with all that is needed to check it."""
+    with acting(station, who, password_file) as (office, person):
+        made = disclose(office, person, _opener(station), recording, reason, recipient, output)
+    say(f"{output}: {made.verdict.value}; manifest {made.digest}")
+
+
+@review_app.command("request")
+def request_command(
+    act: Annotated[str, typer.Argument(help="destroy, extend or disclose.")],
+    recordings: Annotated[list[str], typer.Argument(help="The recordings.")],
+    station: Folder, who: Who, reason: Reason, password_file: PasswordFile = None,
+) -> None:  # fmt: skip
+    """Ask a second person; for a mass destruction this shows first what would go, and destroys nothing."""
+    with acting(station, who, password_file) as (office, person):
+        if act not in (item.value for item in (Act.DESTROY, Act.EXTEND, Act.DISCLOSE)):
+            raise StationError(f"{act!r} is none of destroy, extend, disclose")
+        number = office.review.request(person, Act(act), recordings, reason)
+        if act == Act.DESTROY.value:
+            say("Dry run: this would be destroyed, and nothing was:")
+            _show(office.review.dry_run(recordings))
+    say(f"request {number}: somebody else approves it with: station review approve {number}")
+
+
+@review_app.command("approve")
+def approve_command(number: str, station: Folder, who: Who, password_file: PasswordFile = None) -> None:
+    """Agree to another's request."""
+    with acting(station, who, password_file) as (office, person):
+        office.review.approve(person, number)
+    say("approved")
+
+
+@review_app.command("destroy")
+def destroy_command(number: str, station: Folder, who: Who, password_file: PasswordFile = None) -> None:
+    """Destroy what an approved request names."""
+    with acting(station, who, password_file) as (office, person):
+        say(f"destroyed: {office.review.destroy_approved(person, number)} recordings")
+
+
+@review_app.command("figures")
+def figures_command(
+    station: Folder, who: Who, unit: Annotated[str, typer.Option(help="The unit's name.")],
+    password_file: PasswordFile = None,
+) -> None:  # fmt: skip
+    """Print a trial's figures as CSV, without personal data."""
+    with acting(station, who, password_file) as (office, person):
+        office.review.count(person)
+        sys.stdout.write(figures(unit, figure_rows(office.database)))
+
+
+def _opener(folder: Path) -> FileKeyOpener:
+    return FileKeyOpener(load_station_key(folder / "station.key"))
+
+
+def _show(recordings: list[Recording]) -> None:
+    for item in recordings:
+        state = "destroyed" if item.destroyed else f"{item.decision}, due {_day(item.due_utc_ns)}"
+        purpose = item.purpose or "unclassified"
+        say(
+            f"{item.id}  {_day(item.begun_utc_ns)}  {item.duration_ns / 1e9:7.1f} s  {purpose:12}  "
+            f"{item.officer or '-':10}  {state}"
+        )
+
+
+def _day(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M")
