@@ -239,6 +239,8 @@ class DeviceClient:
             text = response.read(_MAX_JSON_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:
             raise DeviceGoneError(f"it was gone in the middle of an answer: {_line(error)}") from None
+        if response.length and len(text) <= _MAX_JSON_BYTES:
+            raise DeviceGoneError("it was gone in the middle of an answer")
         if len(text) > _MAX_JSON_BYTES:
             raise DeviceLiesError("its answer has no end")
         try:
