@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run simulate live test lint typecheck rooms unit bench soak rig vectors docs clean
+.PHONY: help setup run simulate live dock test lint typecheck rooms unit bench soak rig vectors docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -25,6 +25,9 @@ simulate: $(STAMP) ## hold the device in the terminal: keys are the button
 
 live: $(STAMP) ## live view: simulated device, real broker, a page at a local address; SECONDS=20 ends by itself
 	@$(PY) -m tools.live $(if $(SECONDS),--seconds $(SECONDS))
+
+dock: $(STAMP) ## the end of a shift: two devices dock, one is pulled; receipts, review, audit, a bundle for court
+	@$(PY) -m tools.dock
 
 test: $(STAMP) lint typecheck rooms unit ## everything that a change must pass
 

@@ -41,32 +41,42 @@ def prepare(
     self_test: bool = True,
     live: str = "off",
     broker: int | None = None,
+    recipient: Path | None = None,
+    receipt_key: str | None = None,
+    more: str = "",
 ) -> None:
-    """Make throw-away keys and an enrolled device, from nothing; `broker` is the port of a broker on this machine.
+    """Make throw-away keys and an enrolled device, from nothing.
+
+    `broker` is the port of a broker on this machine, `recipient` a station's public key (a new one by default),
+    `receipt_key` the station whose receipts the device obeys, `more` goes to the end of its settings.
 
     Raises:
         TroubleError: it could not be made.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    run_station("keygen", str(folder / "station.key"))
+    if recipient is None:
+        run_station("keygen", str(folder / "station.key"))
     settings = folder / "device.toml"
     text = _SETTINGS.format(segment_s=segment_s, self_test=str(self_test).lower())
     if broker is not None:
-        text += f'\n[live]\nhost = "localhost"\nport = {broker}\n'
-    settings.write_text(text, "utf-8")
+        more += f'\n[live]\nhost = "localhost"\nport = {broker}\n'
+    settings.write_text(text + more, "utf-8")
     (folder / "board.toml").write_text(board, "utf-8")
-    _make_policy(folder, {"video_profile": profile, "live": live})
+    choices = {"video_profile": f'"{profile}"', "live": f'"{live}"'}
+    if receipt_key is not None:
+        choices["receipt_keys"] = f'["{receipt_key}"]'
+    _make_policy(folder, recipient or folder / "station.pub", choices)
     unit, policy = folder / "unit.pub", folder / "policy.toml"
     if firmware_main(["enrol", "--settings", str(settings), "--unit", str(unit), "--policy", str(policy)]):
         raise TroubleError("the device was not enrolled")
     shutil.copyfile(folder / "device" / "device.pub", folder / "device.pub")
 
 
-def _make_policy(folder: Path, choices: dict[str, str]) -> None:
+def _make_policy(folder: Path, recipient: Path, choices: dict[str, str]) -> None:
     """Be the unit: write its policy, and sign it."""
     run_station("policy", "keygen", "--output", str(folder / "unit.key"))
-    draft = run_station("policy", "template", "--recipient", str(folder / "station.pub"))
+    draft = run_station("policy", "template", "--recipient", str(recipient))
     lines = [_chosen(line, choices) for line in draft.splitlines()]
     (folder / "policy.draft.toml").write_text("\n".join(lines) + "\n", "utf-8")
     run_station(
@@ -77,7 +87,7 @@ def _make_policy(folder: Path, choices: dict[str, str]) -> None:
 
 def _chosen(line: str, choices: dict[str, str]) -> str:
     key, equals, _ = line.partition(" = ")
-    return f'{key} = "{choices[key]}"' if equals and key in choices else line
+    return f"{key} = {choices[key]}" if equals and key in choices else line
 
 
 class States:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +23,7 @@ from station.live.shelf import LiveShelf
 from storage.receipt import parse_receipt
 from tests.dock.kit import Docked, Pki, Station, refuse
 from tests.storage.forge import split
+from tools.cable import Cable
 from uplink.offload.application import Application, _json
 
 
@@ -70,50 +69,6 @@ def test_all_of_it_arrives_is_checked_receipted_and_not_asked_for_again(station:
     assert len(list(station.base.glob("incoming/*/*"))) == 0
 
 
-class Cutting:
-    """A proxy that hangs up after so many bytes from the device; then lets everything through."""
-
-    def __init__(self, target: int, after: int) -> None:
-        self._target = target
-        self._left: int | None = after
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._thread = threading.Thread(target=self._run, name="cutting", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._pair, args=(client,), daemon=True).start()
-
-    def _pair(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._target), 5) as server:
-            other = threading.Thread(target=self._pass, args=(client, server, False), daemon=True)
-            other.start()
-            self._pass(server, client, True)
-            other.join(10)
-
-    def _pass(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65_536):
-                if counted and self._left is not None:
-                    data = data[: self._left]
-                    self._left -= len(data)
-                    sink.sendall(data)
-                    if not self._left:
-                        self._left = None
-                        break
-                else:
-                    sink.sendall(data)
-        for sock in (source, sink):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self._listener.close()
-
-
 def test_pulled_at_any_byte_it_goes_on_there_and_loses_nothing(tmp_path: Path, pki: Pki, docked: Docked) -> None:
     """Cut in handshake, status, list, header, body, receipts: at bytes that a die chose, and at the first ones."""
     dice = random.Random(11)
@@ -123,7 +78,7 @@ def test_pulled_at_any_byte_it_goes_on_there_and_loses_nothing(tmp_path: Path, p
             station = Station(tmp_path / f"station{after}", pki)
             station.enrol(docked)
             docked.receipts.clear()
-            proxy = Cutting(docked.port, after)
+            proxy = Cable(docked.port, after)
             bay = station.bay(proxy.port)
             bay.visit()
             assert bay.status()["state"] in ("pulled", "waiting", "done"), bay.status()
