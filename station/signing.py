@@ -81,14 +81,17 @@ class Pkcs11Signer:
             StationError: no such module, token or key, or a wrong PIN.
         """
         import pkcs11
-        from pkcs11.exceptions import PKCS11Error
+        from pkcs11.exceptions import PKCS11Error, UserAlreadyLoggedIn
 
         self._lock = threading.Lock()
         attributes, module, pin_source = _parse(path)
         try:
             token = pkcs11.lib(module).get_token(token_label=attributes.get("token"))
             pin = _pin(pin_source, base) if pin_source else ask(f"PIN of token {attributes.get('token', '')}")
-            self._session: Any = token.open(user_pin=pin.decode("utf-8", "replace"))
+            try:
+                self._session: Any = token.open(user_pin=pin.decode("utf-8", "replace"))
+            except UserAlreadyLoggedIn:
+                self._session = token.open()  # a login is the whole process's
             label = attributes.get("object")
             self._key: Any = self._session.get_key(pkcs11.ObjectClass.PRIVATE_KEY, label=label)
             public = self._session.get_key(pkcs11.ObjectClass.PUBLIC_KEY, label=label)

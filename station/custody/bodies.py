@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 import urllib.parse
 from collections.abc import Iterator
@@ -81,7 +83,8 @@ class FolderBodies:
     def put(self, name: str, source: Path, keep_until: datetime) -> None:  # noqa: ARG002 - a folder has no lock
         """Move or copy `source` into place: synced, renamed, the folder synced."""
         path = self._path(name)
-        part = path.with_suffix(".part")
+        # A name of its own: another station may be putting the same into the same folder.
+        part = path.with_suffix(f".{secrets.token_hex(4)}.part")
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             sync_directory(self._root)
@@ -98,6 +101,8 @@ class FolderBodies:
             part.rename(path)
             sync_directory(path.parent)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink()
             raise BodyError(f"cannot keep {path}: {error.strerror}") from None
 
     @contextmanager
