@@ -31,11 +31,11 @@ NOW_NS = EPOCH_NS + 3600 * 1_000_000_000
 class Pki:
     """A throw-away authority and its files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, authority: Authority | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.now = datetime.now(UTC)
-        self.authority = new_authority("test unit", self.now)
+        self.authority = authority or new_authority("test unit", self.now)
         (folder / "ca.crt").write_bytes(self.authority.pem)
 
     def device(self, device: bytes, *, authority: Authority | None = None) -> TlsFiles:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from station.authority import load_authority
 from station.bundle import verify as script
 from station.bundle.bundle import Disclosure, make_bundle
 from station.cli import app
@@ -30,6 +31,8 @@ from station.signing import open_signer, write_new_signing_key
 from storage.errors import KeyFileError
 from storage.keyfiles import encode_device_key, load_signing_key
 from storage.signer import MemorySigner
+from tests.dock.kit import Docked, Pki
+from tests.firmware.policies import make_policy
 from tests.storage.kit import EPOCH_NS, INIT, Device, media_bytes
 
 RECORDING = (b"R" * 16).hex()
@@ -203,6 +206,10 @@ class TestSigning:
             open_signer("ftp:x", tmp_path, ask)
 
     def test_a_token_signs_and_its_key_stays_in_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import pkcs11
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from pkcs11.util.ec import encode_named_curve_parameters
+
         module = next(path for path in map(Path, ("/usr/lib/softhsm/libsofthsm2.so",)) if path.exists())
         (tmp_path / "tokens").mkdir()
         (tmp_path / "conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\nobjectstore.backend = file\n")
@@ -211,46 +218,66 @@ class TestSigning:
             ["softhsm2-util", "--init-token", "--free", "--label", "unit", "--pin", "4711", "--so-pin", "0815"],
             check=True, capture_output=True,
         )  # fmt: skip
-        # The module reads its settings when it is loaded, once in a process: a new one for what follows.
-        code = f"""
-import sys
-from pathlib import Path
-import pkcs11
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from pkcs11.util.ec import encode_named_curve_parameters
-from station.errors import StationError
-from station.signing import open_signer
-base, module = Path({str(tmp_path)!r}), {str(module)!r}
-with pkcs11.lib(module).get_token(token_label="unit").open(rw=True, user_pin="4711") as session:
-    curve = encode_named_curve_parameters("1.3.101.112")
-    made = session.create_domain_parameters(
-        pkcs11.KeyType.EC_EDWARDS, {{pkcs11.Attribute.EC_PARAMS: curve}}, local=True)
-    _, private = made.generate_keypair(mechanism=pkcs11.Mechanism.EC_EDWARDS_KEY_PAIR_GEN, store=True, label="station")
-    assert not private[pkcs11.Attribute.EXTRACTABLE]
-uri = f"pkcs11:token=unit;object=station?module-path={{module}}"
-signer = open_signer(uri, base, lambda prompt: b"4711")
-Ed25519PublicKey.from_public_bytes(signer.public).verify(signer.sign(b"receipt"), b"receipt")
-(base / "pin").touch(mode=0o600)
-(base / "pin").write_text("4711\\n")
-assert open_signer(uri + "&pin-source=file:pin", base, lambda prompt: b"").public == signer.public
-def refuses(uri, says, pin=b"4711"):
-    try:
-        open_signer(uri, base, lambda prompt: pin)
-    except StationError as error:
-        assert says in str(error) and "\\n" not in str(error), error
-    else:
-        raise AssertionError(uri)
-(base / "pin").chmod(0o644)
-refuses(uri + "&pin-source=file:pin", "read by others")
-refuses("pkcs11:token=unit;object=none?module-path=" + module, "does not open")
-refuses("pkcs11:token=none;object=station?module-path=" + module, "does not open")
-refuses("pkcs11:token=unit;object=station?module-path=/no/such.so", "does not open")
-refuses("pkcs11:token=unit;object=station", "is named as")
-refuses(uri + "&pin-value=4711", "never")
-print("good")
-"""
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert done.stdout == "good\n", done.stderr
+        with (
+            pkcs11.lib(str(module))
+            .get_token(token_label="unit")
+            .open(  # noqa: S106
+                rw=True, user_pin="4711"
+            ) as session
+        ):
+            curve = encode_named_curve_parameters("1.3.101.112")
+            made = session.create_domain_parameters(
+                pkcs11.KeyType.EC_EDWARDS, {pkcs11.Attribute.EC_PARAMS: curve}, local=True
+            )
+            _, private = made.generate_keypair(
+                mechanism=pkcs11.Mechanism.EC_EDWARDS_KEY_PAIR_GEN, store=True, label="station"
+            )
+            assert not private[pkcs11.Attribute.EXTRACTABLE]
+        uri = f"pkcs11:token=unit;object=station?module-path={module}"
+        signer = open_signer(uri, tmp_path, lambda _prompt: b"4711")
+        Ed25519PublicKey.from_public_bytes(signer.public).verify(signer.sign(b"receipt"), b"receipt")
+        pin = tmp_path / "pin"
+        pin.touch(mode=0o600)
+        pin.write_text("4711\n")
+        assert open_signer(uri + "&pin-source=file:pin", tmp_path, lambda _prompt: b"").public == signer.public
+        pin.chmod(0o644)
+        head = "pkcs11:token=unit;object="
+        for wrong, says in (
+            (uri + "&pin-source=file:pin", "read by others"),
+            (f"{head}none?module-path={module}", "does not open"),
+            (f"pkcs11:token=none;object=station?module-path={module}", "does not open"),
+            (f"{head}station?module-path=/no/such.so", "does not open"),
+            (f"{head}station", "is named as"),
+            (uri + "&pin-value=4711", "never"),
+        ):
+            with pytest.raises(StationError, match=says) as caught:
+                open_signer(wrong, tmp_path, lambda _prompt: b"4711")
+            assert "\n" not in str(caught.value)
+
+
+def test_the_dock_takes_what_is_in_its_bays_and_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    pki = Pki(desk.base / "pki", load_authority(desk.base / "station" / "authority"))
+    docked = Docked(desk.base / "device", pki)
+    docked.device.shift()
+    (desk.base / "device.pub").write_bytes(encode_device_key(docked.device.identity))
+    desk.run("device", "add", str(desk.base / "device.pub"), who="T1")
+    desk.run("device", "assign", docked.id.hex(), "P1", who="T1")
+    unit = MemorySigner.from_seed(bytes(range(32)))
+    (desk.base / "unit.pub").write_bytes(encode_device_key(unit.public))
+    make_policy(desk.base / "state")
+    policy = str(desk.base / "state" / "policy.toml")
+    monkeypatch.setattr("station.dock.command.signal.signal", lambda *_: None)
+    with docked.served():
+        docked.changes = {"policy_serial": 0}
+        more = ("--policy", policy, "--unit", str(desk.base / "unit.pub"), "--status-port", "0",
+                "--shelf", str(desk.base / "shelf"))  # fmt: skip
+        text = desk.run("dock", "--once", "--bay", f"A=127.0.0.1:{docked.port}", *more)
+        assert "bay A: done" in text
+        assert [what for what, _ in docked.given] == ["time", "policy", "assignment"]
+        desk.run("device", "revoke", docked.id.hex(), "--reason", "lost", who="T1")
+        text = desk.run("dock", "--once", "--bay", f"A=127.0.0.1:{docked.port}", status=1)
+        assert "bay A: refused" in text
+        assert "lost" in text
 
 
 class TestBundle:
