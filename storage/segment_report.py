@@ -97,7 +97,7 @@ def verify_segment(path: Path, identity: bytes, *, keep_chunks: bool = False) ->
             torn_bytes = found.left_bytes
         except FormatError as found:
             error = found
-    report = _conclude(path, check, error, torn_bytes)
+    report = conclude(path, check, error, torn_bytes)
     return report if keep_chunks else replace(report, chunks=())
 
 
@@ -107,7 +107,8 @@ def unreadable(path: Path, why: str) -> SegmentReport:
     return SegmentReport(path, Status.BROKEN, text, None, None, None, None, None, MediaSummary(), 0, 0, 0)
 
 
-def _conclude(path: Path, check: SegmentCheck, error: FormatError | None, torn_bytes: int) -> SegmentReport:
+def conclude(path: Path, check: SegmentCheck, error: FormatError | None, torn_bytes: int) -> SegmentReport:
+    """Return the report on a file whose records `check` was fed; with `error`, and the bytes of a torn record."""
     sound = check.sound()
     chunks = tuple(check.chunks[:sound])
     sound_bytes = chunks[-1].offset + chunks[-1].header.record_bytes if chunks else 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ class Database:
             self.engine: Engine = create_engine(url, pool_pre_ping=True)
         except (ArgumentError, ModuleNotFoundError) as error:
             raise DatabaseError(f"that is no database's URL: {_line(error)}") from None
+        # SQLite lets one write at a time, and makes others sleep and look again; here they wait in order instead.
+        self._turn: AbstractContextManager[object] = nullcontext()
+        if self.engine.dialect.name == "sqlite":
+            self._turn = threading.RLock()
         self._sqlite = self.engine.dialect.name == "sqlite"
         if self._sqlite:
             event.listen(self.engine, "connect", _prepare)
@@ -57,7 +62,7 @@ class Database:
             DatabaseError: locked for too long, gone, or it refuses.
         """
         try:
-            with self._sessions.begin() as session:
+            with self._turn, self._sessions.begin() as session:
                 yield session
         except SQLAlchemyError as error:
             raise DatabaseError(f"the database refuses, and nothing was changed: {_line(error)}") from None

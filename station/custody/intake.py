@@ -59,6 +59,16 @@ class Shown:
     chain: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A segment that was verified while it arrived."""
+
+    path: Path
+    report: SegmentReport
+    digest: bytes
+    """SHA-256 of the file, of the very bytes that were checked."""
+
+
 class Intake:
     """One station's intake. Thread-safe: many bays use it at once."""
 
@@ -133,8 +143,8 @@ class Intake:
             self._alarm(device, f"its segment {number} is another than the one that is here: its chain forked")
         return self._receipt(device, row)
 
-    def take(self, device: bytes, number: int, received: Path) -> bytes:
-        """Take a segment in and return the receipt. The file is moved away.
+    def take(self, device: bytes, number: int, received: Path, checked: Received | None = None) -> bytes:
+        """Take a segment in and return the receipt. The file is moved away; it is verified here, unless it was already.
 
         Raises:
             IntakeError: not sound, or another's; nothing is taken.
@@ -142,10 +152,10 @@ class Intake:
             StationError: body store, database or audit log do not take it; it can be tried again.
         """
         identity = self.identity(device)
-        report = verify_segment(received, identity)
+        if checked is None:
+            checked = Received(received, verify_segment(received, identity), _digest(received))
+        report, digest = checked.report, checked.digest
         self._check(report, number)
-        with received.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").digest()
         if (receipt := self.held(device, number, digest)) is not None:
             return receipt
         self._check_neighbours(device, report, number)
@@ -288,3 +298,8 @@ def _officer(session: Session, row: SegmentRow) -> str:
         .limit(1)
     ).first()
     return found.officer if found else ""
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

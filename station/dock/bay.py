@@ -11,16 +11,18 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
-from station.custody.intake import AlarmError, Shown
+from station.custody.intake import AlarmError, Received, Shown
 from station.dock.client import DeviceClient, Listed
 from station.dock.errors import DeviceGoneError, DeviceLiesError
 from station.dock.fetch import Fetcher, Shelf
+from station.dock.turns import Turns
 from station.errors import RefusedError, StationError
 from storage.errors import KeyFileError
 from storage.tls import TlsFiles
 
 _POLL_S = 2.0
 _AGAIN_S = 10.0
+_TURN_S = 1.0
 
 
 class BayState(Enum):
@@ -79,7 +81,7 @@ class Custody(Protocol):
         """Return the receipt for what is here already."""
         ...
 
-    def take(self, device: bytes, number: int, received: Path) -> bytes:
+    def take(self, device: bytes, number: int, received: Path, checked: Received | None = None) -> bytes:
         """Take a segment in and return its receipt."""
         ...
 
@@ -120,6 +122,7 @@ class Bay:
         *,
         shelf: ShelfOfMany | None = None,
         handed: Handed = Handed(),
+        turns: Turns | None = None,
         on_change: Callable[[BayStatus], None] = lambda _status: None,
         utc_ns: Callable[[], int] = time.time_ns,
         poll_s: float = _POLL_S,
@@ -132,6 +135,7 @@ class Bay:
         self._folder = folder
         self._shelf = shelf
         self._handed = handed
+        self._turns = turns or Turns()
         self._on_change = on_change
         self._utc_ns = utc_ns
         self._poll_s = poll_s
@@ -217,8 +221,7 @@ class Bay:
                 raise DeviceGoneError("this station is being stopped")
             receipt = self._custody.held(client.device, item.number, item.digest)
             if receipt is None:
-                path = fetcher.fetch(item)
-                receipt = self._custody.take(client.device, item.number, path)
+                receipt = self._bring(client.device, fetcher, item)
             else:
                 self._arrived(item.size_bytes)
             receipts[item.number] = receipt
@@ -229,6 +232,14 @@ class Bay:
                 from_shelf_bytes=fetcher.from_shelf_bytes,
             )  # fmt: skip
         return receipts
+
+    def _bring(self, device: bytes, fetcher: Fetcher, item: Listed) -> bytes:
+        while not self._stop.is_set():
+            with self._turns.turn(_TURN_S) as mine:
+                if mine:
+                    found = fetcher.fetch(item, threads=self._turns.alone)
+                    return self._custody.take(device, item.number, found.path, found)
+        raise DeviceGoneError("this station is being stopped")
 
     def _hand(self, client: DeviceClient, policy_serial: int) -> None:
         """Give the time, a newer policy and the next assignment; a device that refuses one of them says why."""

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from station.dock.errors import DeviceGoneError, DeviceLiesError
+from station.dock.sink import WAITING
 from station.errors import RefusedError
 from storage.layout import MAX_SEGMENT
 from storage.tls import TlsFiles, client_context
@@ -24,7 +25,7 @@ _TIMEOUT_S = 10.0
 _ANSWER_S = 30.0
 _BLOCK_S = 30.0
 """For a block of a mebibyte: a device that is slower than that holds up its bay."""
-_BLOCK_BYTES = 1024 * 1024
+_BLOCK_BYTES = 512 * 1024
 _MAX_JSON_BYTES = 256 * 1024
 _MAX_SEGMENT_BYTES = 4 * 1024**3
 _MAX_LISTED = 200_000
@@ -95,6 +96,7 @@ class DeviceClient:
         self._tls = tls
         self._connection: http.client.HTTPConnection | None = None
         self._guard = _Guard()
+        self._buffers = [memoryview(bytearray(_BLOCK_BYTES)) for _ in range(WAITING + 3)]
         self.device = self._connect()
 
     def status(self) -> DeviceStatus:
@@ -130,7 +132,7 @@ class DeviceClient:
                 return found
 
     def read(self, number: int, first: int, end: int, size_bytes: int) -> Iterator[memoryview]:
-        """Yield the bytes of a segment from `first` to `end`, in blocks that are valid until the next.
+        """Yield the bytes of a segment from `first` to `end`, in blocks that stay valid until five more were taken.
 
         A caller that stops early must `reconnect`.
         """
@@ -140,8 +142,10 @@ class DeviceClient:
             response.read(_MAX_JSON_BYTES)
             raise DeviceLiesError(f"asked for {expected} of segment {number}, it answers {response.status}")
         left = end - first
-        buffer = memoryview(bytearray(min(_BLOCK_BYTES, left)))
+        turn = 0
         while left:
+            buffer = self._buffers[turn % len(self._buffers)]
+            turn += 1
             self._guard.expect(_BLOCK_S)
             try:
                 count = response.readinto(buffer[: min(len(buffer), left)])
@@ -196,6 +200,8 @@ class DeviceClient:
             sock = socket.create_connection((self._host, self._port), _TIMEOUT_S)
         except OSError as error:
             raise DeviceGoneError(f"nobody answers at {self._host}:{self._port}: {_line(error)}") from None
+        # Head and body of a request go out in two writes: the second must not wait for the first one's acknowledgement.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             secure = context.wrap_socket(sock, server_hostname=None)
         except OSError as error:

@@ -20,6 +20,7 @@ from station.console import say
 from station.dock.bay import Bay, BayState, BayStatus, Handed
 from station.dock.discovery import Discovery
 from station.dock.status_page import StatusPage
+from station.dock.turns import Turns
 from station.errors import StationError
 from station.live.shelf import LiveShelf
 from station.office import Office
@@ -43,6 +44,10 @@ def dock_command(
     status_port: Annotated[
         int | None, typer.Option(help="Serve the bays' status as JSON at 127.0.0.1; 0: any.")
     ] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many bays receive at once; by default what the processors can do."),
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="End when every bay is done, or cannot go on.")] = False,
 ) -> None:
     """Watch the bays until told to end (SIGTERM, Ctrl-C)."""
@@ -52,6 +57,7 @@ def dock_command(
             raise StationError("name a bay with --bay NAME=HOST:PORT, or find devices with --discover ADDRESS")
         handed = Handed(_policy(policy, unit), lambda device: _assignment(office.devices.carrier(device)))
         kept = LiveShelf(shelf, _SHELF_BYTES) if shelf is not None else None
+        turns = Turns(at_once)
         changed = threading.Event()
         bays: dict[str, Bay] = {}
 
@@ -59,7 +65,7 @@ def dock_command(
             if name not in bays and len(bays) < _MAX_BAYS:
                 made = bays[name] = Bay(
                     name, host, port, office.tls, office.intake, office.folder / "incoming",
-                    shelf=kept, handed=handed, on_change=lambda status: _changed(status, changed),
+                    shelf=kept, handed=handed, turns=turns, on_change=lambda status: _changed(status, changed),
                 )  # fmt: skip
                 made.begin()
 

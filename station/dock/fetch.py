@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from station.custody.intake import Received
 from station.dock.client import DeviceClient, Listed
 from station.dock.errors import DeviceLiesError
+from station.dock.sink import SegmentSink
 from station.dock.stream_check import StreamCheck
 from station.errors import StationError
 from station.live.shelf import Piece
-from storage.durable import write_all
 from storage.errors import FormatError
 from storage.layout import HEADER_BYTES, parse_header
 
@@ -50,8 +51,8 @@ class Fetcher:
         self.from_shelf_bytes = 0
         self.resumed_bytes = 0
 
-    def fetch(self, item: Listed) -> Path:
-        """Return a file with the whole segment, verified while it came.
+    def fetch(self, item: Listed, *, threads: bool = True) -> Received:
+        """Return the whole segment, in a file, verified while it came.
 
         Raises:
             DeviceGoneError: in the middle; what has come is kept, and the next call goes on there.
@@ -69,12 +70,12 @@ class Fetcher:
             raise StationError(f"this station cannot keep what arrives in {self._folder}: {error.strerror}") from None
         try:
             try:
-                self._fill(fd, item, use_shelf=True)
+                checked = self._fill(fd, path, item, use_shelf=True, threads=threads)
             except FormatError:
                 # What was kept from an earlier time, or by live view, may be what does not fit: all anew, once.
                 self._client.reconnect()
                 os.ftruncate(fd, 0)
-                self._fill(fd, item, use_shelf=False)
+                checked = self._fill(fd, path, item, use_shelf=False, threads=threads)
         except FormatError as error:
             os.ftruncate(fd, 0)
             path.unlink(missing_ok=True)
@@ -83,30 +84,34 @@ class Fetcher:
             raise StationError(f"this station cannot keep what arrives in {path}: {error.strerror}") from None
         finally:
             os.close(fd)
-        return path
+        return checked
 
-    def _fill(self, fd: int, item: Listed, *, use_shelf: bool) -> None:
+    def _fill(self, fd: int, path: Path, item: Listed, *, use_shelf: bool, threads: bool) -> Received:
         check = StreamCheck(self._identity, item.number)
-        self._take_up(fd, check, item)
-        path, pieces = self._pieces(item.number) if use_shelf else (Path(), {})
-        while check.size_bytes < item.size_bytes:
-            piece = pieces.get(check.next_chunk) if check.at_boundary else None
-            if piece is not None and check.size_bytes + piece.size_bytes <= item.size_bytes:
-                self._copy(fd, check, path, piece)
-            else:
-                self._read(fd, check, item, pieces)
-        check.finish()
-        if check.digest != item.digest:
-            raise FormatError("it is not what the device listed: another digest")
+        with SegmentSink(fd, check, threads=threads) as sink:
+            self._take_up(fd, sink, item)
+            shelved, pieces = self._pieces(item.number) if use_shelf else (Path(), {})
+            while sink.size_bytes < item.size_bytes:
+                sink.drain()
+                piece = pieces.get(check.next_chunk) if check.at_boundary else None
+                if piece is not None and sink.size_bytes + piece.size_bytes <= item.size_bytes:
+                    self._copy(sink, shelved, piece)
+                else:
+                    self._read(check, sink, item, pieces)
+            digest = sink.finish()
+            report = check.finish(path)
+            if digest != item.digest:
+                raise FormatError("it is not what the device listed: another digest")
+        return Received(path, report, item.digest)
 
-    def _take_up(self, fd: int, check: StreamCheck, item: Listed) -> None:
+    def _take_up(self, fd: int, sink: SegmentSink, item: Listed) -> None:
         """Check what an earlier time has left."""
         if os.fstat(fd).st_size > item.size_bytes:
             os.ftruncate(fd, 0)
-        while block := os.pread(fd, _BLOCK_BYTES, check.size_bytes):
-            check.feed(block)
-        self.resumed_bytes += check.size_bytes
-        self._progress(check.size_bytes)
+        while block := os.pread(fd, _BLOCK_BYTES, sink.size_bytes):
+            sink.seen(block)
+        self.resumed_bytes += sink.size_bytes
+        self._progress(sink.size_bytes)
 
     def _pieces(self, number: int) -> tuple[Path, dict[int, Piece]]:
         if self._shelf is None:
@@ -114,7 +119,7 @@ class Fetcher:
         path, pieces = self._shelf.pieces(self._client.device, number)
         return path, {piece.number: piece for piece in pieces}
 
-    def _copy(self, fd: int, check: StreamCheck, path: Path, piece: Piece) -> None:
+    def _copy(self, sink: SegmentSink, path: Path, piece: Piece) -> None:
         try:
             with path.open("rb") as file:
                 file.seek(piece.offset)
@@ -123,14 +128,13 @@ class Fetcher:
             record = b""
         if len(record) != piece.size_bytes:
             raise FormatError("what live view kept is gone")
-        check.feed(record)
-        write_all(fd, [record])
+        sink.put(record)
         self.from_shelf_bytes += len(record)
         self._progress(len(record))
 
-    def _read(self, fd: int, check: StreamCheck, item: Listed, pieces: dict[int, Piece]) -> None:
+    def _read(self, check: StreamCheck, sink: SegmentSink, item: Listed, pieces: dict[int, Piece]) -> None:
         """Read from the device up to what is on the shelf again, or to the end."""
-        at = check.size_bytes
+        at = sink.size_bytes
         later = any(number > check.next_chunk for number in pieces)
         end = item.size_bytes
         if later and check.at_boundary:
@@ -140,10 +144,11 @@ class Fetcher:
                 head += block
             end = min(end, at + parse_header(bytes(head)).record_bytes)
         for block in self._client.read(item.number, at, end, item.size_bytes):
-            check.feed(block)
-            write_all(fd, [block])
+            sink.put(block)
             self._progress(len(block))
-            if later and check.at_boundary and check.next_chunk in pieces:
-                break
-        if check.size_bytes < end:
+            if later:
+                sink.drain()
+                if check.at_boundary and check.next_chunk in pieces:
+                    break
+        if sink.size_bytes < end:
             self._client.reconnect()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from tools.bench.docking import docking_rows
 from tools.bench.live import live_rows
 from tools.bench.pressing import pressing_rows
 from tools.bench.recording import recording_rows
@@ -20,7 +21,7 @@ _OUT = Path("build/bench/bench.json")
 
 
 def _all() -> Iterator[Row]:
-    for rows in (sealing_rows, storing_rows, recovering_rows, recording_rows, pressing_rows, live_rows):
+    for rows in (sealing_rows, storing_rows, recovering_rows, recording_rows, pressing_rows, live_rows, docking_rows):
         for row in rows():
             sys.stderr.write(f"  {row.name}\n")
             yield row

@@ -13,8 +13,7 @@ from storage.errors import StorageError
 from uplink.offload.catalogue import Catalogue
 from uplink.offload.errors import RefusedError
 
-_BLOCK_BYTES = 64 * 1024
-"""Larger ones are copied again and again by the server on their way into TLS records."""
+_BLOCK_BYTES = 512 * 1024
 _MAX_BODY_BYTES = 256 * 1024
 _SEGMENT = re.compile(r"/1/segments/(\d{1,10})")
 _RANGE = re.compile(r"bytes=(\d{1,15})-(\d{1,15})?")

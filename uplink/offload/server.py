@@ -5,11 +5,14 @@ Thread "offload" accepts; four threads of cheroot's own answer. It listens on th
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 from types import TracebackType
 from typing import Any, Self
 
+from cheroot.makefile import StreamReader, StreamWriter
+from cheroot.server import HTTPConnection
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 from cheroot.wsgi import Server
 
@@ -37,7 +40,31 @@ class _Adapter(BuiltinSSLAdapter):
         self.context = server_context(files)
 
 
+class _Writer(StreamWriter):
+    """Sends at once: cheroot's own copies what is left of a block for each record of TLS that goes out."""
+
+    def __init__(self, sock: Any, mode: str, bufsize: int) -> None:
+        super().__init__(sock, mode, bufsize)
+        self._socket = sock
+
+    def write(self, b: Any) -> int:
+        """Send all of it."""
+        self._socket.sendall(b)
+        self.bytes_written += len(b)
+        return len(b)
+
+
+def _make_file(sock: Any, mode: str = "r", bufsize: int = io.DEFAULT_BUFFER_SIZE) -> Any:
+    return StreamReader(sock, mode, bufsize) if "r" in mode else _Writer(sock, mode, bufsize)
+
+
+class _Connection(HTTPConnection):
+    def __init__(self, server: Any, sock: Any, _makefile: Any = None) -> None:
+        super().__init__(server, sock, _make_file)
+
+
 class _Server(Server):
+    ConnectionClass = _Connection
     """cheroot's server; its log would tell a peer's every cut with a traceback, as a fault of ours."""
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:  # noqa: ARG002

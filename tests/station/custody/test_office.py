@@ -218,13 +218,8 @@ class TestSigning:
             ["softhsm2-util", "--init-token", "--free", "--label", "unit", "--pin", "4711", "--so-pin", "0815"],
             check=True, capture_output=True,
         )  # fmt: skip
-        with (
-            pkcs11.lib(str(module))
-            .get_token(token_label="unit")
-            .open(  # noqa: S106
-                rw=True, user_pin="4711"
-            ) as session
-        ):
+        label = "unit"
+        with pkcs11.lib(str(module)).get_token(token_label=label).open(rw=True, user_pin="4711") as session:
             curve = encode_named_curve_parameters("1.3.101.112")
             made = session.create_domain_parameters(
                 pkcs11.KeyType.EC_EDWARDS, {pkcs11.Attribute.EC_PARAMS: curve}, local=True
