@@ -1,0 +1,96 @@
+"""``python -m hardware.flash write | label``. Exit status: 0 all good, 1 a card failed, 2 nothing was begun."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hardware.flash.errors import FlashError
+from hardware.flash.label import Label, write_labels
+from hardware.flash.target import Target, look_at
+from hardware.flash.writer import Image, load_image, write
+
+_FAILED, _UNUSABLE = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None, ask: Callable[[str], str] = input) -> int:
+    """Run it."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "label":
+            made = write_labels([Label(options.device, options.fingerprint, options.name)], options.output)
+            sys.stdout.write("".join(f"{path}\n" for path in made))
+            return 0
+        return _write(options.image, options.device, yes=options.yes, ask=ask)
+    except FlashError as error:
+        sys.stderr.write(f"flash: {error}\n")
+        return _UNUSABLE
+    except KeyboardInterrupt:
+        sys.stderr.write("flash: stopped; a card that was being written must be written again\n")
+        return _FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="flash", description="Write an image to cards, and labels for devices.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    card = commands.add_parser("write", help="write an image to one or several cards at once, and read it back")
+    card.add_argument("--image", type=Path, required=True)
+    card.add_argument("--device", type=Path, required=True, action="append", help="such as /dev/sdX; once for each")
+    card.add_argument("--yes", action="store_true", help="do not ask: for programs")
+    label = commands.add_parser("label", help="a label with a QR code, as SVG and PDF")
+    label.add_argument("--device", required=True, help="device id, 32 hexadecimal digits")
+    label.add_argument("--fingerprint", required=True, help="SHA-256 of its public key, 64 hexadecimal digits")
+    label.add_argument("--name", default="")
+    label.add_argument("--output", type=Path, required=True, help="the PDF; the SVG goes beside it")
+    return parser
+
+
+def _write(path: Path, devices: list[Path], *, yes: bool, ask: Callable[[str], str]) -> int:
+    image = load_image(path)
+    if len({device.resolve() for device in devices}) != len(devices):
+        raise FlashError("the same card is named twice")
+    targets = [look_at(device, image.size_bytes) for device in devices]
+    sys.stdout.write(f"{path}: {image.size_bytes} bytes, SHA-256 {image.digest.hex()}\n")
+    sys.stdout.write("".join(f"  {target.described}\n" for target in targets))
+    if not yes and ask(f"Everything on {len(targets)} card(s) is lost. Write? Type yes: ").strip() != "yes":
+        raise FlashError("nothing was written")
+    failures = _write_all(image, targets)
+    for target in targets:
+        trouble = failures.get(target.path, "")
+        sys.stdout.write(f"{target.path}: {'FAILED: ' + trouble if trouble else 'written, and read back the same'}\n")
+    return _FAILED if failures else 0
+
+
+def _write_all(image: Image, targets: list[Target]) -> dict[Path, str]:
+    """Write all cards at once, a thread each; return what went wrong with which."""
+    failures: dict[Path, str] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+
+        def one(target: Target) -> None:
+            task = bar.add_task(f"{target.path} writing", total=2 * image.size_bytes)
+
+            def done(what: str, count: int) -> None:
+                bar.update(task, advance=count, description=f"{target.path} {what}")
+
+            try:
+                write(image, target, done)
+            except FlashError as error:
+                failures[target.path] = str(error)
+
+        threads = [threading.Thread(target=one, args=(target,), name=f"flash-{target.path.name}") for target in targets]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return failures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

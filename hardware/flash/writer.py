@@ -1,0 +1,122 @@
+"""Writes an image, flushes it, reads it back past the cache, and compares digests (SHA-256, FIPS 180-4)."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import mmap
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardware.flash.errors import FlashError
+from hardware.flash.target import Target
+
+_BLOCK_BYTES = 4 * 1024 * 1024
+_BLKFLSBUF = 0x1261
+"""ioctl(2): drop what is cached of a block device."""
+_ALIGN = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What is to be written."""
+
+    path: Path
+    size_bytes: int
+    digest: bytes
+
+
+def load_image(path: Path) -> Image:
+    """Hash an image, once for all cards.
+
+    Raises:
+        FlashError: it cannot be read, or is empty.
+    """
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise FlashError(f"cannot read the image {path}: {error.strerror}") from None
+    if not size:
+        raise FlashError(f"the image {path} is empty")
+    return Image(path, size, digest)
+
+
+def write(image: Image, target: Target, progress: Callable[[str, int], None]) -> None:
+    """Write and check; `progress` gets ``writing`` or ``checking``, and bytes done since.
+
+    Raises:
+        FlashError: the card was pulled, refuses, or does not hold what was written.
+    """
+    where = target.path
+    try:
+        _copy(image, target, progress)
+        found = _read_back(image, target, progress)
+    except OSError as error:
+        raise FlashError(
+            f"{where}: {error.strerror or error}: was the card pulled? Put it back and write it again"
+        ) from None
+    if found != image.digest:
+        raise FlashError(f"{where} does not hold what was written: the card is worn or a fake; throw it away")
+
+
+def _copy(image: Image, target: Target, progress: Callable[[str, int], None]) -> None:
+    # O_EXCL on a block device: whoever mounts it meanwhile is told that it is busy.
+    flags = os.O_WRONLY | os.O_CLOEXEC | (os.O_EXCL if target.block else 0)
+    fd = os.open(target.path, flags)
+    digest = hashlib.sha256()
+    try:
+        with image.path.open("rb") as source:
+            buffer = memoryview(bytearray(_BLOCK_BYTES))
+            while count := source.readinto(buffer):
+                digest.update(buffer[:count])
+                at = 0
+                while at < count:
+                    at += os.write(fd, buffer[at:count])
+                progress("writing", count)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    if digest.digest() != image.digest:
+        raise FlashError(f"the image {image.path} changed while it was written: write {target.path} again")
+
+
+def _read_back(image: Image, target: Target, progress: Callable[[str, int], None]) -> bytes:
+    fd = _open_past_the_cache(target)
+    digest = hashlib.sha256()
+    left = image.size_bytes
+    try:
+        # Direct reading wants memory at a page's boundary.
+        with mmap.mmap(-1, _BLOCK_BYTES) as page, memoryview(page) as buffer:
+            while left:
+                count = os.readv(fd, [buffer])
+                if not count:
+                    raise OSError(5, "it ends before the image does")
+                used = min(count, left)
+                digest.update(buffer[:used])
+                left -= used
+                progress("checking", used)
+    finally:
+        os.close(fd)
+    return digest.digest()
+
+
+def _open_past_the_cache(target: Target) -> int:
+    """Open for reading what is on the card, not what the kernel remembers of it."""
+    fd = os.open(target.path, os.O_RDONLY | os.O_CLOEXEC)
+    if target.block:
+        with contextlib.suppress(OSError):  # root's to do; direct reading alone is enough, too
+            fcntl.ioctl(fd, _BLKFLSBUF)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    if target.size_bytes % _ALIGN:
+        return fd
+    try:
+        direct = os.open(target.path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
+    except OSError:
+        return fd  # a file system that has no direct reading
+    os.close(fd)
+    return direct

@@ -1,0 +1,223 @@
+"""Flashing: what is refused, what is written, and what a card that fails looks like. Files stand for cards."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hardware.flash.__main__ import main
+from hardware.flash.errors import FlashError
+from hardware.flash.label import Label, label_of, svg
+from hardware.flash.target import Places, look_at
+from hardware.flash.writer import load_image, write
+
+SIZE = 9 * 1024 * 1024 + 512
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "bodycam.img"
+    path.write_bytes(os.urandom(SIZE))
+    return path
+
+
+def card(tmp_path: Path, name: str = "card", size: int = 12 * 1024 * 1024) -> Path:
+    path = tmp_path / name
+    path.write_bytes(b"\xff" * size)
+    return path
+
+
+class Kernel:
+    """A sysfs and a procfs with one card, sdz with two partitions, in them."""
+
+    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.places = Places(base / "sys", base / "proc")
+        self.card = base / "sys" / "block" / "sdz"
+        for name, files in {
+            "": {"ro": "0", "size": "25000", "dev": "8:400", "device/model": "Card Reader", "device/vendor": "ACME",
+                 "device/serial": "0815"},
+            "sdz1": {"partition": "1", "dev": "8:401"},
+            "sdz2": {"partition": "2", "dev": "8:402"},
+        }.items():  # fmt: skip
+            for file, text in files.items():
+                path = self.card / name / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text + "\n")
+        links = base / "sys" / "dev" / "block"
+        links.mkdir(parents=True)
+        (links / "8:400").symlink_to(self.card)
+        (links / "8:401").symlink_to(self.card / "sdz1")
+        (base / "proc" / "self").mkdir(parents=True)
+        self.mounts = base / "proc" / "self" / "mountinfo"
+        self.mounts.write_text("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
+        self.swaps = base / "proc" / "swaps"
+        self.swaps.write_text("Filename Type Size Used Priority\n")
+        numbers = {"sdz": os.makedev(8, 400), "sdz1": os.makedev(8, 401), "sdy": os.makedev(8, 999)}
+        real = Path.stat
+
+        def stats(path: Path, **more: Any) -> Any:
+            if path.parent == Path("/dev") and path.name in numbers:
+                return SimpleNamespace(st_mode=stat.S_IFBLK | 0o660, st_rdev=numbers[path.name], st_size=0)
+            return real(path, **more)
+
+        monkeypatch.setattr(Path, "stat", stats)
+
+    def refuses(self, says: str, path: str = "/dev/sdz") -> None:
+        with pytest.raises(FlashError, match=says):
+            look_at(Path(path), 1000, self.places)
+
+
+def test_a_card_is_described_and_what_must_not_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = Kernel(tmp_path, monkeypatch)
+    found = look_at(Path("/dev/sdz"), 1000, kernel.places)
+    assert found.described == "/dev/sdz: ACME Card Reader, 0.0 GB, serial 0815"
+    assert found.size_bytes == 25_000 * 512
+    kernel.refuses("is a partition: name the whole card, /dev/sdz", "/dev/sdz1")
+    kernel.refuses("knows no such", "/dev/sdy")
+    with pytest.raises(FlashError, match="too small: it has 12800000 bytes, the image 99000000"):
+        look_at(Path("/dev/sdz"), 99_000_000, kernel.places)
+    kernel.mounts.write_text("30 22 8:402 / /media/card rw - ext4 /dev/sdz2 rw\n")
+    kernel.refuses("is mounted at /media/card: unmount it first; nothing was written")
+    kernel.mounts.write_text("30 22 8:402 / / rw - ext4 /dev/sdz2 rw\n")
+    kernel.refuses("holds this computer's system")
+    kernel.mounts.write_text("")
+    kernel.swaps.write_text("Filename Type Size Used Priority\n/dev/sdz1 partition 1 0 -2\n")
+    kernel.refuses("swap")
+    kernel.swaps.write_text("")
+    (kernel.card / "holders" / "dm-0").mkdir(parents=True)
+    kernel.refuses("part of something larger")
+    (kernel.card / "holders" / "dm-0").rmdir()
+    (kernel.card / "ro").write_text("1\n")
+    kernel.refuses("read-only: slide the card's lock")
+    (kernel.card / "ro").write_text("0\n")
+    (kernel.card / "size").write_text("0\n")
+    kernel.refuses("no card in the reader")
+
+
+def test_what_is_no_card_is_refused(tmp_path: Path) -> None:
+    for path, says in ((tmp_path / "none", "is the card in its reader"), (tmp_path, "neither a card nor a file"),
+                       (Path("/dev/null"), "neither a card nor a file")):  # fmt: skip
+        with pytest.raises(FlashError, match=says):
+            look_at(path, 1)
+
+
+def test_several_cards_are_written_at_once_and_read_back(
+    tmp_path: Path, image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cards = [card(tmp_path, f"card{number}", SIZE + 512 * number) for number in range(3)]
+    asked: list[str] = []
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return "yes"
+
+    arguments = ["write", "--image", str(image), *(item for one in cards for item in ("--device", str(one)))]
+    assert main(arguments, answer) == 0
+    assert len(asked) == 1
+    text = capsys.readouterr().out
+    assert text.count("written, and read back the same") == 3
+    assert text.index("serial") < text.index("written, and")
+    for number, one in enumerate(cards):
+        assert one.read_bytes() == image.read_bytes() + b"\xff" * 512 * number
+
+
+def test_without_a_yes_nothing_is_written(tmp_path: Path, image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = card(tmp_path)
+    before = target.read_bytes()
+    assert main(["write", "--image", str(image), "--device", str(target)], lambda _question: "y") == 2
+    assert target.read_bytes() == before
+    assert "nothing was written" in capsys.readouterr().err
+    for arguments, says in (
+        (["--image", str(tmp_path / "none"), "--device", str(target)], "cannot read the image"),
+        (["--image", str(image), "--device", str(target), "--device", str(target)], "named twice"),
+        (["--image", str(image), "--device", str(card(tmp_path, "small", 1000))], "too small"),
+    ):
+        assert main(["write", *arguments, "--yes"]) == 2
+        assert says in capsys.readouterr().err
+
+
+def test_a_card_that_is_pulled_or_lies_is_told_and_can_be_written_again(
+    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = card(tmp_path, "good"), card(tmp_path, "bad")
+    real = os.write
+    numbers: dict[str, int] = {}
+
+    def pulled(fd: int, data: Any) -> int:
+        name = str(Path(f"/proc/self/fd/{fd}").readlink())
+        numbers[name] = numbers.get(name, 0) + 1
+        if name.endswith("bad") and numbers[name] > 1:
+            raise OSError(5, "Input/output error")
+        return real(fd, data)
+
+    arguments = ["write", "--image", str(image), "--device", str(good), "--device", str(bad), "--yes"]
+    with monkeypatch.context() as patch:
+        patch.setattr("hardware.flash.writer.os.write", pulled)
+        assert main(arguments) == 1
+    text = capsys.readouterr().out
+    assert f"{good}: written" in text
+    assert f"{bad}: FAILED: {bad}: Input/output error: was the card pulled?" in text
+    assert main(arguments) == 0
+    capsys.readouterr()
+
+    def forgets(fd: int, data: Any) -> int:
+        return real(fd, bytes(len(data)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hardware.flash.writer.os.write", forgets)
+        with pytest.raises(FlashError, match="does not hold what was written"):
+            write(load_image(image), look_at(bad, SIZE), lambda _what, _count: None)
+
+
+def test_an_image_that_changes_meanwhile_is_noticed(tmp_path: Path, image: Path) -> None:
+    loaded = load_image(image)
+    image.write_bytes(bytes(SIZE))
+    with pytest.raises(FlashError, match="changed while it was written"):
+        write(loaded, look_at(card(tmp_path), SIZE), lambda _what, _count: None)
+    (tmp_path / "empty").write_bytes(b"")
+    with pytest.raises(FlashError, match="is empty"):
+        load_image(tmp_path / "empty")
+
+
+def test_a_label_says_who_the_device_is_to_people_and_to_readers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label = label_of(bytes(range(32)), "camera 7")
+    assert label.fingerprint.startswith(label.device)
+    output = tmp_path / "labels.pdf"
+    arguments = ["label", "--device", label.device, "--fingerprint", label.fingerprint, "--name", "camera 7",
+                 "--output", str(output)]  # fmt: skip
+    assert main(arguments) == 0
+    made = [Path(line) for line in capsys.readouterr().out.split()]
+    assert output.read_bytes().startswith(b"%PDF")
+    assert made == [output, tmp_path / f"labels-{label.device[:8]}.svg"]
+    picture = made[1].read_text()
+    assert label.device[:8] in picture
+    assert picture == svg(label)
+    assert "&lt;b&gt;" in svg(Label(label.device, label.fingerprint, "<b>"))
+    for wrong in (("--device", "x"), ("--fingerprint", "x"), ("--name", "x" * 25)):
+        broken = list(arguments)
+        broken[broken.index(wrong[0]) + 1] = wrong[1]
+        assert main(broken) == 2
+        assert "a label" in capsys.readouterr().err
+    assert main([*arguments[:-1], str(tmp_path / "none" / "x.pdf")]) == 2
+
+
+def test_it_runs_as_a_program(tmp_path: Path, image: Path) -> None:
+    import sys
+
+    target = card(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "hardware.flash", "write", "--image", str(image), "--device", str(target)],
+        input="no\n", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "flash: nothing was written\n"
