@@ -17,9 +17,11 @@ from station.custody.bodies import BodyStore, open_bodies
 from station.custody.database import Database
 from station.custody.devices import Devices
 from station.custody.intake import Intake
+from station.custody.purposes import reader_with
 from station.custody.review import Review, Rules
 from station.errors import StationError
-from station.keys import write_new_key
+from station.keys import load_station_key, write_new_key
+from station.opener import FileKeyOpener
 from station.people.accounts import Accounts
 from station.signing import open_signer, write_new_signing_key
 from storage.durable import replace_file
@@ -140,7 +142,11 @@ class Office:
         bodies = settings.bodies
         self.bodies: BodyStore = open_bodies(bodies if "://" in bodies else str(folder / bodies))
         self.audit = AuditLog(folder / "audit", self.signer)
-        self.intake = Intake(self.database, self.bodies, self.audit, self.signer, utc_ns, keep_days=settings.keep_days)
+        purposes = reader_with(FileKeyOpener(load_station_key(folder / "station.key")))
+        self.intake = Intake(
+            self.database, self.bodies, self.audit, self.signer, utc_ns, keep_days=settings.keep_days,
+            purposes=purposes,
+        )  # fmt: skip
         self.review = Review(
             self.database,
             self.bodies,

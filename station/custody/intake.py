@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from station.audit.log import Act, AuditLog, Entry
 from station.custody.bodies import BodyStore
 from station.custody.database import Database
+from station.custody.purposes import Purposes
 from station.custody.tables import AssignmentRow, DeviceRow, RecordingRow, SegmentRow, StatedRow
 from station.errors import StationError
 from storage.chain import Tip
@@ -81,13 +82,16 @@ class Intake:
         utc_ns: Callable[[], int],
         *,
         keep_days: int = 28,
+        purposes: Callable[[Path], Purposes] = lambda _path: {},
     ) -> None:
+        """`purposes` reads what officers said on the device; without it, purposes are chosen here alone."""
         self._database = database
         self._bodies = bodies
         self._audit = audit
         self._signer = signer
         self._utc_ns = utc_ns
         self._keep_ns = keep_days * DAY_NS
+        self._purposes = purposes
 
     def identity(self, device: bytes) -> bytes:
         """Return the public identity key of an enrolled device.
@@ -160,11 +164,17 @@ class Intake:
             return receipt
         self._check_neighbours(device, report, number)
         row, recording = self._describe(device, report, digest, received.stat().st_size)
+        try:
+            said = self._purposes(received)
+        except OSError as error:
+            raise IntakeError(f"cannot read {received}: {error.strerror}") from None
         until = datetime.fromtimestamp(max(0, row.due_utc_ns) // 1_000_000_000, UTC)
         self._bodies.put(row.body, received, until)
         self._audit.write(Entry(_STATION, "", Act.INGEST, f"{device.hex()}/{number}", details={"digest": digest.hex()}))
         with self._database.session() as session:
             self._record(session, row, recording, report)
+            session.flush()
+            _take_purposes(session, said)
         return self._receipt(device, row)
 
     def holes(self, device: bytes) -> list[tuple[int, int]]:
@@ -303,3 +313,11 @@ def _officer(session: Session, row: SegmentRow) -> str:
 def _digest(path: Path) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def _take_purposes(session: Session, said: Purposes) -> None:
+    """The officer's word on the device holds until somebody decides here."""
+    for recording, letter in said.items():
+        row = session.get(RecordingRow, recording)
+        if row is not None and row.decision == "undecided":
+            row.purpose = letter

@@ -21,11 +21,15 @@ from station.custody.database import Database, DatabaseError
 from station.custody.devices import Devices
 from station.custody.intake import DAY_NS, AlarmError, Intake, IntakeError
 from station.custody.proof import parse_proof
+from station.custody.purposes import purposes_in, reader_with
 from station.custody.review import Review, Rules
 from station.custody.tables import ProofRow, RecordingRow, SegmentRow
 from station.errors import RefusedError, StationError
+from station.keys import StationKey
+from station.opener import FileKeyOpener
 from station.people.accounts import Accounts
 from station.people.roles import PERMISSIONS, Person, Role, Subject, role_for
+from storage.events import Event, encode_events
 from storage.inventory import segment_name
 from storage.receipt import parse_receipt
 from storage.signer import MemorySigner
@@ -358,6 +362,47 @@ def test_devices_are_enrolled_revoked_and_assigned_on_record(bench: Bench) -> No
     assert (bench.devices.all()[0].name, bench.devices.all()[0].revoked) == ("camera 7", "")
     with pytest.raises(StationError, match="printable"):
         bench.devices.enrol("T1", bench.device.identity, "a\nb")
+
+
+def test_the_purpose_that_was_counted_on_the_button_arrives_and_yields_to_a_decision(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    station, device = bench.station, bench.device
+    opener = FileKeyOpener(device.station)
+    station.intake = Intake(
+        station.database, station.store, station.audit, station.signer, lambda: station.now_ns,
+        purposes=reader_with(opener),
+    )  # fmt: skip
+
+    def journal(*purposes: str | None) -> None:
+        with device.open() as store:
+            segment = store.begin(device.clock.stamp())
+            for purpose in purposes:
+                event = Event(1, "purpose", {"recording": RECORDING, "purpose": purpose})
+                noise = Event(1, "purpose", {"recording": "ff" * 16, "purpose": "z"})
+                segment.events(
+                    device.clock.stamp(), encode_events([Event(1, "button", {"pressed": True}), event, noise])
+                )
+            segment.close("power-off", device.clock.stamp())
+
+    def purpose() -> str:
+        return bench.review.recordings(MANAGER)[0].purpose
+
+    device.shift(parts=1)
+    bench.take(1, 2, 3)
+    assert purpose() == ""
+    journal("a", "c")
+    bench.take(4)
+    assert purpose() == "c"
+    journal("b", None)
+    bench.take(5)
+    assert purpose() == "", "taken back"
+    bench.review.keep(REVIEWER, RECORDING, "e", "case")
+    journal("a")
+    bench.take(6)
+    assert purpose() == "e"
+    # Sealed to another unit's key, or not there: it says nothing, or is told.
+    assert purposes_in(device.flash / "segments" / "0000000004.seg", FileKeyOpener(StationKey.generate())) == {}
+    station.close()
 
 
 class TestAudit:
