@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from station.audit.log import Act, AuditLog, Entry
 from station.custody.bodies import BodyStore
-from station.custody.database import Database
+from station.custody.database import Database, DatabaseError
 from station.custody.purposes import Purposes
 from station.custody.tables import AssignmentRow, DeviceRow, RecordingRow, SegmentRow, StatedRow
 from station.errors import StationError
@@ -171,10 +171,16 @@ class Intake:
         until = datetime.fromtimestamp(max(0, row.due_utc_ns) // 1_000_000_000, UTC)
         self._bodies.put(row.body, received, until)
         self._audit.write(Entry(_STATION, "", Act.INGEST, f"{device.hex()}/{number}", details={"digest": digest.hex()}))
-        with self._database.session() as session:
-            self._record(session, row, recording, report)
-            session.flush()
-            _take_purposes(session, said)
+        try:
+            with self._database.session() as session:
+                self._record(session, row, recording, report)
+                session.flush()
+                _take_purposes(session, said)
+        except DatabaseError:
+            # Another station may have been quicker with the very same: then it is here.
+            if (receipt := self.held(device, number, digest)) is None:
+                raise
+            return receipt
         return self._receipt(device, row)
 
     def holes(self, device: bytes) -> list[tuple[int, int]]:

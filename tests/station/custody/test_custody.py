@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import boto3
 import pytest
 from argon2 import PasswordHasher
 from moto import mock_aws
+from sqlalchemy.exc import IntegrityError
 
 from station.audit.log import Act, AuditError, AuditLog, Entry, verify_log
 from station.custody.bodies import BodyError, FolderBodies, open_bodies
@@ -133,6 +134,42 @@ def test_two_stations_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
         assert session.query(SegmentRow).count() == 10
         assert session.query(RecordingRow).count() == 1
     bench.station.close()
+
+
+def test_a_station_that_is_overtaken_by_another_confirms_what_that_one_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    bench.device.shift()
+    real = Intake._record
+    slow = Intake(
+        bench.station.database, bench.station.store, bench.station.audit, bench.station.signer, lambda: NOW_NS + 5
+    )
+
+    def overtaken(self: Intake, *arguments: object) -> None:
+        if self is slow:
+            monkeypatch.undo()
+            raise IntegrityError("INSERT", None, ValueError("duplicate key"))
+        real(self, *arguments)  # type: ignore[arg-type]
+
+    copy = bench.copy(1)
+    first = bench.take(1)[0]
+    copy.write_bytes((bench.device.flash / "segments" / segment_name(1)).read_bytes())
+    monkeypatch.setattr(Intake, "_record", overtaken)
+    monkeypatch.setattr(Intake, "held", held_later(Intake.held))
+    assert slow.take(bench.id, 1, copy) == first
+    bench.station.close()
+
+
+def held_later(real: Callable[..., bytes | None]) -> Callable[..., bytes | None]:
+    """Answer as if it were not here yet, once."""
+    calls: list[int] = []
+
+    def held(self: Intake, device: bytes, number: int, digest: bytes) -> bytes | None:
+        calls.append(number)
+        return None if len(calls) == 1 else real(self, device, number, digest)
+
+    return held
 
 
 def test_what_is_broken_foreign_or_misplaced_is_not_taken(bench: Bench, tmp_path: Path) -> None:
