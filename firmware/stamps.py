@@ -13,6 +13,8 @@ _SOURCES = {
     TimeSource.GNSS: ClockSource.GNSS,
     TimeSource.DOCK: ClockSource.DOCK,
 }
+_EXACT = frozenset({ClockSource.NTP, ClockSource.GNSS, ClockSource.DOCK})
+"""Sources that are known to be exact to within their uncertainty."""
 
 
 class Stamper:
@@ -33,7 +35,7 @@ class Stamper:
         reading = self._clock.read()
         commanded, sensed = self._witness.over(start_ns, start_ns + duration_ns)
         source = _SOURCES[reading.source] if reading.source else self._guess(reading)
-        known = source in (ClockSource.NTP, ClockSource.GNSS) and reading.uncertainty_ms is not None
+        known = source in _EXACT and reading.uncertainty_ms is not None
         return Stamp(
             monotonic_ns=start_ns,
             utc_ns=reading.utc_at(start_ns),

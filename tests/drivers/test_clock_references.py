@@ -71,6 +71,23 @@ def test_satellite_time_is_carried_on_and_grows_less_sure() -> None:
     assert made.read().source is TimeSource.NONE
 
 
+def test_a_docks_time_is_carried_on_for_a_day_and_yields_to_satellites_and_to_the_network() -> None:
+    clock, made = free_running()
+    before = clock.read().utc_ns
+    assert made.dock(before + 5 * SECOND) == 5 * SECOND
+    clock.advance(1000 * SECOND)
+    reading = made.read()
+    assert (reading.source, reading.utc_ns) == (TimeSource.DOCK, before + 1005 * SECOND)
+    assert reading.uncertainty_ms == 1000 + 100
+    made.gnss(fix(clock.monotonic_ns(), 5 * YEAR))
+    assert made.read().source is TimeSource.GNSS
+    clock.synchronised = True
+    assert made.read().source is TimeSource.NTP
+    clock.synchronised = False
+    clock.advance(86_400 * SECOND)
+    assert made.read().source is TimeSource.NONE
+
+
 def test_a_fix_without_a_time_says_nothing() -> None:
     clock, made = free_running()
     made.gnss(fix(clock.monotonic_ns(), None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from drivers.clock.referenced import ReferencedClock
 from drivers.clock.simulated import SimulatedClock
 from drivers.indicator.protocol import LightState
 from firmware.light_witness import LightWitness
@@ -74,3 +75,12 @@ def test_the_light_is_that_of_the_chunks_own_time() -> None:
         (Light.PARTLY, Light.PARTLY),
         (Light.DARK, Light.DARK),
     ]
+
+
+def test_a_docks_time_is_stamped_with_how_exact_it_is() -> None:
+    clock = SimulatedClock()
+    clock.synchronised, clock.uncertainty_ms = False, None
+    made = ReferencedClock(clock)
+    made.dock(clock.read().utc_ns)
+    stamp = Stamper(made, LightWitness(LightState(0, True, True))).now()
+    assert (stamp.clock_source, stamp.clock_uncertainty_ms) == (ClockSource.DOCK, 1000)
