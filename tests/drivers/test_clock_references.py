@@ -84,7 +84,7 @@ def test_a_docks_time_is_carried_on_for_a_day_and_yields_to_satellites_and_to_th
     clock.synchronised = True
     assert made.read().source is TimeSource.NTP
     clock.synchronised = False
-    clock.advance(86_400 * SECOND)
+    clock.advance(86_401 * SECOND)
     assert made.read().source is TimeSource.NONE
 
 
