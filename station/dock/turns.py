@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _MOST = 64
-_IDLE = 0.6
+_IDLE = 0.4
 """Below this share of the cores, this program could do more."""
 
 

@@ -18,7 +18,7 @@ def test_it_grows_while_the_processors_idle_and_not_while_they_work() -> None:
         now[0], cpu[0] = 1.0, 1.9
         with turns.turn(0.0) as mine:
             assert not mine
-        now[0], cpu[0] = 2.0, 2.2
+        now[0], cpu[0] = 2.0, 2.1
         with turns.turn(0.0) as mine:
             assert mine
         assert turns.at_once == 3
