@@ -13,7 +13,7 @@ help: ## list the targets
 
 setup: $(STAMP) ## install what is missing: system packages (apt) and .venv/ (pip, hash-pinned)
 
-$(STAMP): requirements/dev.lock tools/setup.sh
+$(STAMP): requirements/dev.lock requirements/tpm.lock tools/setup.sh
 	@bash tools/setup.sh "$(PYTHON)" "$(VENV)"
 	@touch $@
 

@@ -28,6 +28,13 @@ need chromium chromium
 need git git
 need mosquitto mosquitto
 need softhsm2-util softhsm2
+need swtpm swtpm
+# What tpm2-pytss, which is published as source only, is built with and against.
+need gcc gcc
+need pkg-config pkg-config
+pkg-config --exists tss2-esys tss2-tctildr 2>/dev/null || missing+=(libtss2-dev)
+header=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h
+[ -e "$header" ] || missing+=(python3-dev)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -45,10 +52,11 @@ if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
   say "making $venv"
   "$python" -m venv --clear "$venv"
 fi
-say "installing the pinned packages of requirements/dev.lock into $venv"
+say "installing the pinned packages of requirements/dev.lock and tpm.lock into $venv"
 # The lock names every package, so nothing is left to resolve; an older pip that resolves all the same takes a release
 # that is newer than the lock for a package with extras, and then refuses it for having no hash.
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --require-hashes -r requirements/tpm.lock
 "$venv/bin/python" -m pip check --disable-pip-version-check >/dev/null || {
   "$venv/bin/python" -m pip check --disable-pip-version-check >&2 || true
   say "requirements/dev.lock does not hold all that its packages need" >&2
