@@ -221,7 +221,7 @@ class Bay:
                 raise DeviceGoneError("this station is being stopped")
             receipt = self._custody.held(client.device, item.number, item.digest)
             if receipt is None:
-                receipt = self._bring(client.device, fetcher, item)
+                receipt = self._bring(client, fetcher, item)
             else:
                 self._arrived(item.size_bytes)
             receipts[item.number] = receipt
@@ -233,12 +233,14 @@ class Bay:
             )  # fmt: skip
         return receipts
 
-    def _bring(self, device: bytes, fetcher: Fetcher, item: Listed) -> bytes:
+    def _bring(self, client: DeviceClient, fetcher: Fetcher, item: Listed) -> bytes:
         while not self._stop.is_set():
             with self._turns.turn(_TURN_S) as mine:
                 if mine:
                     found = fetcher.fetch(item, threads=self._turns.alone)
-                    return self._custody.take(device, item.number, found.path, found)
+                    return self._custody.take(client.device, item.number, found.path, found)
+            # A device hangs up on who says nothing for 10 s, and one that is pulled while it waits is to be seen so.
+            client.status()
         raise DeviceGoneError("this station is being stopped")
 
     def _hand(self, client: DeviceClient, policy_serial: int) -> None:

@@ -96,7 +96,6 @@ class DeviceClient:
         self._tls = tls
         self._connection: http.client.HTTPConnection | None = None
         self._guard = _Guard()
-        self._buffers = [memoryview(bytearray(_BLOCK_BYTES)) for _ in range(WAITING + 3)]
         self.device = self._connect()
 
     def status(self) -> DeviceStatus:
@@ -143,8 +142,10 @@ class DeviceClient:
             raise DeviceLiesError(f"asked for {expected} of segment {number}, it answers {response.status}")
         left = end - first
         turn = 0
+        # Only while it is read: a bay that waits for its turn holds no memory.
+        buffers = [memoryview(bytearray(_BLOCK_BYTES)) for _ in range(WAITING + 3)]
         while left:
-            buffer = self._buffers[turn % len(self._buffers)]
+            buffer = buffers[turn % len(buffers)]
             turn += 1
             self._guard.expect(_BLOCK_S)
             try:

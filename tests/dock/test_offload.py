@@ -18,6 +18,7 @@ from station.custody.tables import DeviceRow
 from station.dock.bay import Handed
 from station.dock.client import DeviceClient
 from station.dock.errors import DeviceLiesError
+from station.dock.turns import Turns
 from station.errors import StationError
 from station.live.shelf import LiveShelf
 from storage.receipt import parse_receipt
@@ -91,6 +92,44 @@ def test_pulled_at_any_byte_it_goes_on_there_and_loses_nothing(tmp_path: Path, p
             kept = sorted((station.base / "bodies").glob("*/*.seg"))
             assert [path.stat().st_size for path in kept] == sizes
             station.close()
+
+
+def test_a_bay_that_waits_for_its_turn_keeps_its_device_and_sees_it_pulled(station: Station, docked: Docked) -> None:
+    turns = Turns(1)
+    asked = threading.Semaphore(0)
+    status = docked._status
+
+    def counted() -> dict[str, object]:
+        asked.release()
+        return status()
+
+    docked._status = counted  # type: ignore[method-assign]
+    with docked.served() as server:
+        bay = station.bay(docked.port, turns=turns)
+        visit = threading.Thread(target=bay.visit, name="visit")
+        with turns.turn(0.0):
+            visit.start()
+            for _ in range(3):  # the first is asked before it waits
+                assert asked.acquire(timeout=20)
+            assert bay.status()["state"] == "receiving"
+        visit.join(20)
+        assert bay.status()["state"] == "done"
+
+        other = Station(station.base / "other", station.pki)
+        other.enrol(docked)
+        docked.receipts.clear()
+        bay = other.bay(docked.port, turns=turns)
+        visit = threading.Thread(target=bay.visit, name="visit")
+        with turns.turn(0.0):
+            visit.start()
+            for _ in range(2):
+                assert asked.acquire(timeout=20)
+            server.close()
+            visit.join(20)
+            assert not visit.is_alive()
+        assert bay.status()["state"] == "pulled"
+        assert docked.receipts == []
+        other.close()
 
 
 def test_what_live_view_left_here_is_not_fetched_again(tmp_path: Path, station: Station, docked: Docked) -> None:
