@@ -14,6 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from station import export as exporting
 from station import report as reporting
+from station.asking import Passphrase, PassphraseFile, new_passphrase, passphrases
 from station.audit.command import audit_app
 from station.console import say
 from station.dock.command import dock_command
@@ -65,12 +66,13 @@ def verify_command(
     heartbeat: Annotated[
         int | None, typer.Option(min=1, max=3600, help="With --events: the device's heartbeat_s; 10 by default.")
     ] = None,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Check footage, without any secret: that this device made it, that it is whole and unchanged."""
     if events:
         if recording is not None:
             raise StationError("--events tells about the whole chain: leave --recording out")
-        opener = None if key is None else FileKeyOpener(load_station_key(key))
+        opener = None if key is None else FileKeyOpener(load_station_key(key, passphrases(passphrase_file)))
         told = tell(store, load_device_key(device_key), heartbeat_s=heartbeat or 10, workers=workers, opener=opener)
         say(told.json() if as_json else told.text())
         raise typer.Exit(told.report.verdict.exit_status)
@@ -118,9 +120,10 @@ def export_command(
         bool, typer.Option("--sound-prefix-only", help="Export the sound beginning of what does not verify whole.")
     ] = False,
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Verify a recording, decrypt it, and write a standard MP4 with a report of what was verified."""
-    opener = FileKeyOpener(load_station_key(key))
+    opener = FileKeyOpener(load_station_key(key, passphrases(passphrase_file)))
     identity = load_device_key(device_key or _device_key_beside(store))
     report = verify(store, identity, keep_chunks=True)
     chosen = exporting.choose_recording(report, recording)
@@ -148,9 +151,12 @@ def keygen_command(
     x25519_only: Annotated[
         bool, typer.Option("--x25519-only", help="No ML-KEM-768: smaller, not post-quantum.")
     ] = False,
+    passphrase: Passphrase = False,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Make the unit's key pair: devices seal to the public half, the station opens with the private one."""
-    public = write_new_key(key, hybrid=not x25519_only)
+    chosen = new_passphrase(f"Passphrase of {key}", passphrase_file, wanted=passphrase)
+    public = write_new_key(key, hybrid=not x25519_only, passphrase=chosen)
     say(f"Private key: {key} (keep it at the station). Public key for the devices: {public}")
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey
 
+from station.private_keys import Passphrases, encryption
 from storage.durable import replace_file
 from storage.envelope import Recipient
 from storage.errors import KeyFileError
-from storage.keyfiles import encode_recipient, read_key_file
+from storage.keyfiles import encode_recipient
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +40,15 @@ class StationKey:
         return self.x25519 if self.mlkem is None else MLKEM768X25519PrivateKey(self.mlkem, self.x25519)
 
 
-def load_station_key(path: Path) -> StationKey:
-    """Read a private key file.
+def load_station_key(path: Path, passphrases: Passphrases | None = None) -> StationKey:
+    """Read a private key file; `passphrases` open it where it is encrypted.
 
     Raises:
-        KeyFileError: missing, unreadable, or not such a key.
+        KeyFileError: missing, unreadable, not such a key, or a wrong passphrase.
     """
     x25519: list[X25519PrivateKey] = []
     mlkem: list[MLKEM768PrivateKey] = []
-    for block in read_key_file(path, "station key"):
-        try:
-            key = serialization.load_pem_private_key(block, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise KeyFileError(f"the station key {path} holds something that is not a private key") from None
+    for key in (passphrases or Passphrases()).load(path, "station key"):
         if isinstance(key, X25519PrivateKey):
             x25519.append(key)
         elif isinstance(key, MLKEM768PrivateKey):
@@ -64,21 +60,23 @@ def load_station_key(path: Path) -> StationKey:
     return StationKey(x25519[0], mlkem[0] if mlkem else None)
 
 
-def encode_station_key(key: StationKey) -> bytes:
-    """Return the PEM text of a private key, ML-KEM-768 first where it is hybrid. It is a secret."""
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+def encode_station_key(key: StationKey, passphrase: bytes = b"") -> bytes:
+    """Return the PEM text of a private key, ML-KEM-768 first where it is hybrid: a secret without a passphrase."""
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption(passphrase))
     return (key.mlkem.private_bytes(*form) if key.mlkem else b"") + key.x25519.private_bytes(*form)
 
 
-def write_new_key(path: Path, *, hybrid: bool = True) -> Path:
+def write_new_key(path: Path, *, hybrid: bool = True, passphrase: bytes = b"") -> Path:
     """Make a key; write the private half to `path` (mode 0600) and the public one beside it as ``.pub``.
+
+    The private half is encrypted unless `passphrase` is empty.
 
     Raises:
         KeyFileError: `path` or the .pub beside it exists already, is no name for a private key, or cannot be written.
     """
     public = place_for_pair(path, "a key that footage was sealed to must not be lost")
     key = StationKey.generate(hybrid=hybrid)
-    write_pair(path, encode_station_key(key), encode_recipient(key.recipient))
+    write_pair(path, encode_station_key(key, passphrase), encode_recipient(key.recipient))
     return public
 
 

@@ -23,6 +23,7 @@ from station.errors import StationError
 from station.keys import load_station_key, write_new_key
 from station.opener import FileKeyOpener
 from station.people.accounts import Accounts
+from station.private_keys import Ask, Passphrases
 from station.signing import open_signer, write_new_signing_key
 from storage.durable import replace_file
 from storage.signer import Signer
@@ -60,6 +61,8 @@ class OfficeSettings:
 def make_office(folder: Path, name: str, unit: str, hosts: list[str], passphrase: bytes) -> None:
     """Make a station's folder, with keys, an authority for TLS, and settings to change.
 
+    Its two private keys are encrypted with `passphrase`, unless that is empty.
+
     Raises:
         StationError: it holds a station already, or cannot be written.
         KeyFileError: so does a key.
@@ -67,7 +70,7 @@ def make_office(folder: Path, name: str, unit: str, hosts: list[str], passphrase
     settings = folder / "station.toml"
     if settings.exists():
         raise StationError(f"{folder} is a station already")
-    write_new_key(folder / "station.key")
+    write_new_key(folder / "station.key", passphrase=passphrase)
     write_new_signing_key(folder / "signing.key", passphrase)
     authority = new_authority(unit, datetime.now(UTC))
     save_authority(folder / "authority", authority)
@@ -129,7 +132,7 @@ def load_office_settings(folder: Path) -> OfficeSettings:
 class Office:
     """An open station. A context manager."""
 
-    def __init__(self, folder: Path, ask: Callable[[str], bytes], utc_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, folder: Path, ask: Ask, utc_ns: Callable[[], int] = time.time_ns) -> None:
         """Open everything; `ask` is asked for passphrases.
 
         Raises:
@@ -137,15 +140,16 @@ class Office:
         """
         self.folder = folder = folder.absolute()
         self.settings = settings = load_office_settings(folder)
-        self.signer: Signer = open_signer(settings.signing_key, folder, ask)
+        passphrases = Passphrases(ask)
+        self.signer: Signer = open_signer(settings.signing_key, folder, ask, passphrases)
+        self.opener = FileKeyOpener(load_station_key(folder / "station.key", passphrases))
         self.database = Database(_absolute(settings.database, folder))
         bodies = settings.bodies
         self.bodies: BodyStore = open_bodies(bodies if "://" in bodies else str(folder / bodies))
         self.audit = AuditLog(folder / "audit", self.signer)
-        purposes = reader_with(FileKeyOpener(load_station_key(folder / "station.key")))
         self.intake = Intake(
             self.database, self.bodies, self.audit, self.signer, utc_ns, keep_days=settings.keep_days,
-            purposes=purposes,
+            purposes=reader_with(self.opener),
         )  # fmt: skip
         self.review = Review(
             self.database,

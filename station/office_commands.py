@@ -6,7 +6,6 @@ can read; it never stands in an argument.
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from station.asking import PassphraseFile, secret
 from station.audit.log import Act
 from station.console import say
 from station.custody.counting import figure_rows
@@ -23,9 +23,7 @@ from station.custody.review import Recording
 from station.disclosing import disclose, view
 from station.errors import RefusedError, StationError
 from station.figures.figures import figures
-from station.keys import load_station_key
 from station.office import Office, make_office
-from station.opener import FileKeyOpener
 from station.people.roles import Person, Role, role_for
 from storage.keyfiles import load_device_key
 
@@ -43,24 +41,6 @@ Id = Annotated[str, typer.Argument(help="The recording's id.")]
 Reason = Annotated[str, typer.Option(help="Why: it goes on record.")]
 
 
-def secret(prompt: str, file: Path | None = None) -> bytes:
-    """Return what somebody types, or what stands in a file of theirs.
-
-    Raises:
-        StationError: others can read the file, or nobody is there to ask.
-    """
-    if file is None:
-        if not sys.stdin.isatty():
-            raise StationError(f"{prompt}: nobody is there to ask; give it in a file")
-        return getpass.getpass(f"{prompt}: ").encode()
-    try:
-        if file.stat().st_mode & 0o077:
-            raise StationError(f"{file} can be read by others: chmod 600 {file}")
-        return file.read_bytes().split(b"\n", 1)[0]
-    except OSError as error:
-        raise StationError(f"cannot read {file}: {error.strerror}") from None
-
-
 @contextmanager
 def acting(folder: Path, who: str, password_file: Path | None) -> Iterator[tuple[Office, Person]]:
     """Open a station for somebody who has proved to be who they say."""
@@ -75,18 +55,26 @@ def init_command(
     name: Annotated[str, typer.Option(help="The station's name.")] = "station",
     unit: Annotated[str, typer.Option(help="The unit's name.")] = "unit",
     host: Annotated[list[str] | None, typer.Option(help="A name or address that it is reached by.")] = None,
-    passphrase_file: Annotated[Path | None, typer.Option(help="Passphrase of the signing key; empty for none.")] = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="Passphrase of its private keys; empty for none.")
+    ] = None,
 ) -> None:
     """Make a station: its keys, an authority for TLS, and its settings."""
-    make_office(folder, name, unit, host or [], secret("Passphrase of the signing key (empty: none)", passphrase_file))
+    make_office(
+        folder,
+        name,
+        unit,
+        host or [],
+        secret("Passphrase of the station's private keys (empty: none)", passphrase_file),
+    )
     say(f"{folder}: a station. Its public signing key, for policies and the defence: {folder / 'signing.pub'}")
     say(f"Devices seal to {folder / 'station.pub'}. First make an account: station people add --station {folder} ...")
 
 
 @office_app.command("destroy-due")
-def destroy_due_command(station: Folder) -> None:
+def destroy_due_command(station: Folder, passphrase_file: PassphraseFile = None) -> None:
     """Destroy what is due: for a timer, once an hour."""
-    with Office(station, secret) as office:
+    with Office(station, lambda prompt: secret(prompt, passphrase_file)) as office:
         say(f"{office.review.destroy_due()} segments destroyed")
 
 
@@ -202,7 +190,7 @@ def view_command(
 ) -> None:  # fmt: skip
     """Decrypt a recording to look at it here."""
     with acting(station, who, password_file) as (office, person):
-        made = view(office, person, _opener(station), recording, reason, output)
+        made = view(office, person, office.opener, recording, reason, output)
     say(f"{output}: {made.size_bytes} bytes; delete it when you have looked")
 
 
@@ -214,7 +202,7 @@ def disclose_command(
 ) -> None:  # fmt: skip
     """Make a bundle for court, with all that is needed to check it."""
     with acting(station, who, password_file) as (office, person):
-        made = disclose(office, person, _opener(station), recording, reason, recipient, output)
+        made = disclose(office, person, office.opener, recording, reason, recipient, output)
     say(f"{output}: {made.verdict.value}; manifest {made.digest}")
 
 
@@ -259,10 +247,6 @@ def figures_command(
     with acting(station, who, password_file) as (office, person):
         office.review.count(person)
         sys.stdout.write(figures(unit, figure_rows(office.database)))
-
-
-def _opener(folder: Path) -> FileKeyOpener:
-    return FileKeyOpener(load_station_key(folder / "station.key"))
 
 
 def _show(recordings: list[Recording]) -> None:

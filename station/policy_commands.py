@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from station.asking import Passphrase, PassphraseFile, new_passphrase, passphrases
 from station.console import say
 from station.errors import RefusedError, StationError
 from station.policy import read_policy_file, summary, template
@@ -26,9 +27,11 @@ policy_app = typer.Typer(no_args_is_help=True, help="The unit's policy, which al
 @policy_app.command("keygen")
 def keygen_command(
     output: Annotated[Path, typer.Option(help="The private key to write; the public one goes beside it as .pub.")],
+    passphrase: Passphrase = False,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Make the key that the unit signs its policies with."""
-    public = write_new_unit_key(output)
+    public = write_new_unit_key(output, new_passphrase(f"Passphrase of {output}", passphrase_file, wanted=passphrase))
     say(f"Private key: {output} (keep it off the devices). Public key, for enrolment: {public}")
 
 
@@ -50,12 +53,13 @@ def sign_command(
     policy: Annotated[Path, typer.Argument(help="The policy to sign.")],
     key: Annotated[Path, typer.Option(help="The unit's private key (PEM).")],
     output: Annotated[Path, typer.Option(help="Where to write the signed policy.")],
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Check a policy and sign it; what no device would take is not signed."""
     for other in (policy, key):
         if output.exists() and other.exists() and output.samefile(other):
             raise StationError(f"the signed policy would replace {other}: name another file with --output")
-    signer = load_unit_key(key)
+    signer = load_unit_key(key, passphrases(passphrase_file))
     signed = sign_policy(read_policy_file(policy), signer)
     made = parse_policy(signed, signer.public)
     if made.expired_at(time.time_ns()):

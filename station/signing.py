@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import threading
 import urllib.parse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from station.errors import StationError
 from station.keys import place_for_pair, write_pair
+from station.private_keys import Ask, Passphrases, encryption
 from storage.errors import KeyFileError
 from storage.keyfiles import encode_device_key
 from storage.signer import MemorySigner, Signer
@@ -34,47 +33,37 @@ def write_new_signing_key(path: Path, passphrase: bytes) -> Path:
     """
     public = place_for_pair(path, "what was signed with it could not be checked any more")
     key = Ed25519PrivateKey.generate()
-    encryption: serialization.KeySerializationEncryption = (
-        serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
-    )
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption(passphrase))
+    private = key.private_bytes(*form)
     write_pair(path, private, encode_device_key(key.public_key().public_bytes_raw()))
     return public
 
 
-def open_signer(uri: str, base: Path, ask: Callable[[str], bytes]) -> Signer:
-    """Return the signer that a URI names; `ask` asks somebody for a passphrase or a PIN, and is told for what.
+def open_signer(uri: str, base: Path, ask: Ask, passphrases: Passphrases | None = None) -> Signer:
+    """Return the signer that a URI names; `ask` asks somebody for a PIN, `passphrases` open a file (else `ask` does).
 
     Raises:
         StationError: it names none, or the key does not open.
     """
     scheme, _, rest = uri.partition(":")
     if scheme == "file":
-        return _from_file(base / rest, ask)
+        return _from_file(base / rest, passphrases or Passphrases(ask))
     if scheme == "pkcs11":
         return Pkcs11Signer(rest, base, ask)
     raise StationError(f"{scheme}: is no place for a signing key: file:PATH, or pkcs11:token=...;object=...")
 
 
-def _from_file(path: Path, ask: Callable[[str], bytes]) -> Signer:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise KeyFileError(f"cannot read the signing key {path}: {error.strerror}") from None
-    passphrase = ask(f"Passphrase of {path}") if b"ENCRYPTED" in data else None
-    try:
-        key = serialization.load_pem_private_key(data, passphrase)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise KeyFileError(f"the signing key {path} does not open: a wrong passphrase, or not a key") from None
-    if not isinstance(key, Ed25519PrivateKey):
+def _from_file(path: Path, passphrases: Passphrases) -> Signer:
+    keys = passphrases.load(path, "signing key")
+    if len(keys) != 1 or not isinstance(keys[0], Ed25519PrivateKey):
         raise KeyFileError(f"the signing key {path} is not an Ed25519 key")
-    return MemorySigner(key)
+    return MemorySigner(keys[0])
 
 
 class Pkcs11Signer:
     """An Ed25519 key in a token. Thread-safe."""
 
-    def __init__(self, path: str, base: Path, ask: Callable[[str], bytes]) -> None:
+    def __init__(self, path: str, base: Path, ask: Ask) -> None:
         """Open the token that the path of an RFC 7512 URI names.
 
         Raises:

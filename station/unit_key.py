@@ -7,42 +7,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from station.keys import place_for_pair, write_pair
+from station.private_keys import Passphrases, encryption
 from storage.errors import KeyFileError
-from storage.keyfiles import encode_device_key, read_key_file
+from storage.keyfiles import encode_device_key
 from storage.signer import MemorySigner, Signer
 
 
-def write_new_unit_key(path: Path) -> Path:
+def write_new_unit_key(path: Path, passphrase: bytes = b"") -> Path:
     """Make a key; write the private half to `path` (mode 0600) and the public one beside it as ``.pub``.
+
+    The private half is encrypted unless `passphrase` is empty.
 
     Raises:
         KeyFileError: `path` or the .pub beside it exists already, is no name for a private key, or cannot be written.
     """
     public = place_for_pair(path, "the key that devices trust must not be lost")
     key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption(passphrase))
     write_pair(path, private, encode_device_key(key.public_key().public_bytes_raw()))
     return public
 
 
-def load_unit_key(path: Path) -> Signer:
-    """Read a private key file.
+def load_unit_key(path: Path, passphrases: Passphrases | None = None) -> Signer:
+    """Read a private key file; `passphrases` open it where it is encrypted.
 
     Raises:
-        KeyFileError: missing, unreadable, or not one such key.
+        KeyFileError: missing, unreadable, not one such key, or a wrong passphrase.
     """
-    blocks = read_key_file(path, "unit's private key")
-    try:
-        key = serialization.load_pem_private_key(blocks[0], password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise KeyFileError(f"the unit's private key {path} is not an unencrypted PEM private key") from None
-    if len(blocks) != 1 or not isinstance(key, Ed25519PrivateKey):
+    keys = (passphrases or Passphrases()).load(path, "unit's private key")
+    if len(keys) != 1 or not isinstance(keys[0], Ed25519PrivateKey):
         raise KeyFileError(f"the unit's private key {path} is not one Ed25519 private key")
-    return MemorySigner(key)
+    return MemorySigner(keys[0])

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from station.asking import PassphraseFile, secret
 from station.console import say
 from station.dock.bay import Bay, BayState, BayStatus, Handed
 from station.dock.discovery import Discovery
@@ -24,7 +25,6 @@ from station.dock.turns import Turns
 from station.errors import StationError
 from station.live.shelf import LiveShelf
 from station.office import Office
-from station.office_commands import secret
 from station.policy import read_policy_file
 from storage.keyfiles import load_signing_key
 from storage.policy import parse_policy
@@ -49,9 +49,10 @@ def dock_command(
         typer.Option(min=1, help="How many bays receive at once; by default what the processors can do."),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="End when every bay is done, or cannot go on.")] = False,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Watch the bays until told to end (SIGTERM, Ctrl-C)."""
-    with Office(station, secret) as office:
+    with Office(station, lambda prompt: secret(prompt, passphrase_file)) as office:
         places = [_place(item) for item in bay or []]
         if not places and discover is None:
             raise StationError("name a bay with --bay NAME=HOST:PORT, or find devices with --discover ADDRESS")

@@ -17,6 +17,7 @@ import typer
 import uvicorn
 from starlette.applications import Starlette
 
+from station.asking import PassphraseFile, passphrases
 from station.authority import encode_tls_key, load_authority, new_authority, new_key, save_authority
 from station.console import say
 from station.errors import StationError
@@ -97,6 +98,7 @@ def serve_command(
     page_port: Annotated[int, typer.Option(min=0, max=65_535, help="Of the page; 0 takes a free one.")] = 8080,
     shelf_gib: Annotated[int, typer.Option(min=1, max=65_536, help="How much the shelf may hold.")] = 100,
     keep_days: Annotated[int, typer.Option(min=1, max=28, help="For how long at most.")] = 28,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Receive and show. The page is for this machine's own browser, at the address that is printed."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -104,7 +106,7 @@ def serve_command(
     receiver = LiveReceiver(
         BrokerEnd(host, port, name, files),
         DeviceRegister(devices),
-        FileKeyOpener(load_station_key(key)),
+        FileKeyOpener(load_station_key(key, passphrases(passphrase_file))),
         LiveShelf(shelf, shelf_gib * _GIB),
         keep_days=keep_days,
     )
