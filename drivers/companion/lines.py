@@ -14,6 +14,8 @@ _PRINTABLE = re.compile(rb"[ -~]+")
 _SEALED = re.compile(rb"(?P<body>.+)\*(?P<crc>[0-9A-F]{4})", re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _BOOT = re.compile(r"[0-9A-F]{8}")
+_VERSION = re.compile(r"[0-9A-Za-z.+-]{1,16}")
+_HASH = re.compile(r"[0-9a-f]+")
 _WORD = re.compile(r"[a-z]{1,12}")
 
 
@@ -97,6 +99,10 @@ class Greeting:
     acked: int
     audible: bool
     """The controller can be told that a sound stands in for the light."""
+    digest: str | None = None
+    """SHA-256 of its program, hexadecimal; None: a program before 1.1.0, which does not say."""
+    config: str | None = None
+    """The first eight digits of its configuration's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +174,14 @@ def read_greeting(words: tuple[str, ...]) -> Greeting:
     values = _pairs(words)
     return Greeting(
         protocol=_number(_take(values, "proto")),
-        firmware=_take(values, "fw"),
+        firmware=_version(_take(values, "fw")),
         boot=_boot(_take(values, "boot")),
         reset=_word(_take(values, "reset")),
         time_ms=_number(_take(values, "t")),
         acked=_number(_take(values, "acked")),
         audible=_flag(_take(values, "audible")),
+        digest=_hash(values.get("digest"), 64),
+        config=_hash(values.get("config"), 8),
     )
 
 
@@ -243,6 +251,18 @@ def _flag(word: str) -> bool:
 def _boot(word: str) -> str:
     if not _BOOT.fullmatch(word):
         raise LineRefusedError("no boot name")
+    return word
+
+
+def _version(word: str) -> str:
+    if not _VERSION.fullmatch(word):
+        raise LineRefusedError("no version")
+    return word
+
+
+def _hash(word: str | None, digits: int) -> str | None:
+    if word is not None and not (len(word) == digits and _HASH.fullmatch(word)):
+        raise LineRefusedError("no digest")
     return word
 
 

@@ -34,3 +34,7 @@ I2C_SCL_PIN = 3
 WATCHDOG_MS = 1_000
 AUDIBLE_MAY_REPLACE_LIGHT = True
 """False: this controller never takes a sound for a light, whatever the unit's policy says."""
+
+UPDATE_HOLD_MS = 5_000
+"""So long the record button must have been held, the camera without power all the while, before a new program is taken
+over the line: Linux alone cannot replace what watches over it. None: never over the line, over USB only."""

@@ -1,27 +1,10 @@
-"""The companion controller's program. MicroPython on an RP2040 starts it; the watchdog ends it when it hangs."""
+"""What MicroPython on the RP2040 starts first. An update over the line leaves this file alone."""
 
-import os
-import time
+import sys
 
 import config
-from machine import WDT_RESET, Pin, reset, reset_cause
-
-_ROUND_MS = 5
-
-
-def run(camera) -> None:
-    """Run until something fails."""
-    from controller import Controller
-    from gauge import make_gauge
-    from pins import Clock, Hardware
-
-    cause = "watchdog" if reset_cause() == WDT_RESET else "power"
-    boot = "".join(f"{byte:02X}" for byte in os.urandom(4))
-    clock = Clock()
-    controller = Controller(Hardware(config, camera, clock, make_gauge(config)), boot, cause, config)
-    while True:
-        controller.step()
-        time.sleep_ms(_ROUND_MS)
+import starter
+from machine import Pin, reset
 
 
 def main() -> None:
@@ -29,8 +12,15 @@ def main() -> None:
     camera = Pin(config.CAMERA_PIN, Pin.OUT, value=0)
     if not Pin(config.SERVICE_PIN, Pin.IN, Pin.PULL_UP).value():
         return  # a technician's jumper: to the prompt on USB, the camera without power
+    found = starter.choose()
+    if found is None:
+        return  # nothing whole to run: to the prompt on USB, likewise
+    slot, digest, trial = found
     try:
-        run(camera)
+        sys.path.insert(0, slot)
+        from program import run
+
+        run(camera, slot, digest, trial)
     finally:
         camera.value(0)
         reset()  # on this chip the watchdog does it, and that is what the next start reports

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
-import sys
 import threading
 import time
 import tty
@@ -14,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-ROOT = Path(__file__).resolve().parents[2]
-MICROPYTHON = Path(sys.executable).parent / "micropython"
+from tests.companion.flash import INTERPRETER, MAIN, STUBS, Flash
+
 PATIENCE_S = 20.0
 CAMERA_PIN, LIGHT_PIN = 16, 15
 
@@ -25,6 +24,7 @@ class Controller:
 
     def __init__(self, base: Path) -> None:
         self._base = base
+        self._flash = Flash(base / "flash")
         self._control_path, self._events_path = base / "control", base / "events"
         for path in (self._control_path, self._events_path):
             os.mkfifo(path)
@@ -62,9 +62,9 @@ class Controller:
     def start(self, reset: str = "power") -> None:
         """Power the controller on."""
         self._process = subprocess.Popen(
-            [str(MICROPYTHON), "-c", "import main"], cwd=ROOT / "hardware" / "companion",
+            [INTERPRETER, "-c", MAIN],
             env={
-                "MICROPYPATH": f"{ROOT / 'tests' / 'companion' / 'stubs'}:{ROOT / 'hardware' / 'companion'}:.frozen",
+                "MICROPYPATH": f"{STUBS}:.frozen", "COMPANION_FLASH": str(self._flash.path),
                 "COMPANION_UART": self._far, "COMPANION_CONTROL": str(self._control_path),
                 "COMPANION_EVENTS": str(self._events_path), "COMPANION_RESET": reset, "PATH": os.environ["PATH"],
             },

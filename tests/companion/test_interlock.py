@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hardware.companion.interlock import (
+from hardware.companion.program.interlock import (
     AUDIBLE_MS,
     BEAT_MS,
     FLASH_EVERY_MS,

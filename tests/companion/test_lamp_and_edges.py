@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardware.companion.edges import CAPACITY, WINDOW, EdgeLog
-from hardware.companion.lamp import SETTLE_MS, Lamp
+from hardware.companion.program.edges import CAPACITY, WINDOW, EdgeLog
+from hardware.companion.program.lamp import SETTLE_MS, Lamp
 
 FULL = 32_768
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.companion import lines as pi
-from hardware.companion import lines as controller
+from hardware.companion.program import lines as controller
 
 printable = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=120)
 

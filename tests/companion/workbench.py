@@ -1,4 +1,4 @@
-"""A companion controller on the bench: its program in a real MicroPython, simulated pins, and a line that can be hurt.
+"""A companion controller on the bench: its program in a real MicroPython on a real LittleFS, simulated pins, a line that can be hurt.
 
 The controller's UART and the Pi's port are two pseudo-terminals; a thread called ``bench`` carries bytes from one to
 the other, and plays the watchdog. Times are the host's monotonic clock in nanoseconds.
@@ -10,7 +10,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import threading
 import time
 import tty
@@ -22,9 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-PROGRAM = Path(__file__).resolve().parents[2] / "hardware" / "companion"
-STUBS = Path(__file__).parent / "stubs"
-INTERPRETER = Path(sys.executable).parent / "micropython"
+from tests.companion.flash import INTERPRETER, MAIN, STUBS, Flash
+
 WAIT_S = 10.0
 CAMERA_PIN = 16
 LIGHT_PIN = 15
@@ -53,8 +51,9 @@ class Bench:
     """Started when entered. `port` is the path that the Pi opens."""
 
     def __init__(self, folder: Path, *, config: Sequence[str] = ()) -> None:
-        """`config`: lines that stand at the end of the program's config.py."""
+        """`config`: lines that stand at the end of config.py."""
         self._folder = folder
+        self.flash = Flash(folder / "flash", config)
         self.port = str(folder / "port")
         self.to_pi: Hurt = whole
         self.to_controller: Hurt = whole
@@ -64,7 +63,8 @@ class Bench:
         """When heartbeats were given to the controller."""
         self.pin_events: list[PinEvent] = []
         self.starts = 0
-        self._config = config
+        self.cut_after: int | None = None
+        """The flash loses its power in the middle of so many writes and erasures, counted from the next start."""
         self._done: set[int] = set()
         self._tickets = 0
         self._changed = threading.Condition()
@@ -87,7 +87,6 @@ class Bench:
         os.set_blocking(self._uart, False)
         tty.setraw(self._uart_end)
         self.replug()
-        self._path = self._program()
         self._thread = threading.Thread(target=self._run, name="bench", daemon=True)
         self._thread.start()
         self.start()
@@ -227,26 +226,20 @@ class Bench:
         with self._changed:
             return next((event.value for event in reversed(self.pin_events) if event.pin == pin), 0)
 
-    def _program(self) -> Path:
-        """The very program, or with another configuration a copy of that one file before it."""
-        if not self._config:
-            return PROGRAM
-        text = (PROGRAM / "config.py").read_text("utf-8") + "\n".join(self._config) + "\n"
-        (self._folder / "config.py").write_text(text, "utf-8")
-        return self._folder
-
     def _spawn(self, cause: str) -> None:
-        path = ":".join(map(str, (STUBS, self._path, PROGRAM, ".frozen")))
         environment = {
-            "MICROPYPATH": path,
+            "MICROPYPATH": f"{STUBS}:.frozen",
+            "COMPANION_FLASH": str(self.flash.path),
             "COMPANION_UART": os.ttyname(self._uart_end),
             "COMPANION_CONTROL": str(self._folder / "control"),
             "COMPANION_EVENTS": str(self._folder / "events"),
             "COMPANION_RESET": cause,
         }
+        if self.cut_after is not None:
+            environment["COMPANION_CUT"] = str(self.cut_after)
         with (self._folder / "stderr").open("ab") as errors:
             self._process = subprocess.Popen(
-                [INTERPRETER, "-c", "import main"], env=environment, stdin=subprocess.DEVNULL, stderr=errors
+                [INTERPRETER, "-c", MAIN], env=environment, stdin=subprocess.DEVNULL, stderr=errors
             )
 
     def _tell(self, what: str, *values: int) -> None:

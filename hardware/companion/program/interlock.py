@@ -9,6 +9,8 @@ LIVE = "live"
 """The Pi said hello, and its heart beats."""
 IDLE = "idle"
 """The Pi said bye: no camera power, the light is dark."""
+UPDATE = "update"
+"""The Pi sends a new program: no camera power, the light flashes that nothing is recorded."""
 
 BEAT_MS = 2_000
 """So long after the last heartbeat the Pi counts as gone."""
@@ -113,6 +115,19 @@ class Interlock:
         self.state = IDLE
         return ""
 
+    def update(self, now: int) -> str:
+        """A new program is being taken: until a hello there is no power, whoever asks. Each call is a heartbeat."""
+        if self._gone(now) and self.state != UPDATE:
+            return "hello"
+        if self.camera:
+            return "powered"
+        if self.state != UPDATE:
+            self._let_go("update")
+            self.state = UPDATE
+            self._safe_since = now
+        self._beat_at = now
+        return ""
+
     def step(self, now: int, drawing: bool) -> None:
         """Take a reading of the lamp, and let time pass."""
         passed = now - self._stepped_at
@@ -142,7 +157,7 @@ class Interlock:
 
     def _gone(self, now: int) -> bool:
         """Fall safe if the heartbeat is overdue; return whether there is no Pi to obey."""
-        if self.state == LIVE and now - self._beat_at >= BEAT_MS:
+        if self.state in (LIVE, UPDATE) and now - self._beat_at >= BEAT_MS:
             self._let_go("beat")
             self.state = SAFE
             self._safe_since = now

@@ -5,17 +5,19 @@ executed; any other number than the next one is refused, so that nothing is repl
 """
 
 from lines import LineError, number
+from receiver import COMMANDS
 
 PROTOCOL = 1
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 LAST_SEQ = 65_535
 
 
 class Session:
     """What the Pi asks for, and whether it asks in order."""
 
-    def __init__(self, interlock, edges, boot: str, reset: str, audible_possible: bool) -> None:
+    def __init__(self, interlock, edges, boot: str, reset: str, audible_possible: bool, receiver) -> None:
         """`boot` names this run of the controller, `reset` says why it began."""
+        self._receiver = receiver
         self._interlock = interlock
         self._edges = edges
         self._identity = f"proto={PROTOCOL} fw={VERSION} boot={boot} reset={reset}"
@@ -39,12 +41,13 @@ class Session:
         if text == self._last and self._interlock.state != "safe":
             return self._answer
         greeting = words[1] == "hello"
-        if not greeting and self._interlock.state != "live":
+        if not greeting and self._interlock.state not in ("live", "update"):
             return f"<{seq} no hello"
         if not greeting and seq != (self.seq + 1) & LAST_SEQ:
             return f"<{seq} no seq"
         try:
             said = self._hello(words[2:], now) if greeting else self._obey(words[1], words[2:], now)
+            said = said.rstrip()
         except LineError as error:
             said = "no " + str(error)
         answer = f"<{seq} {said}"
@@ -67,10 +70,12 @@ class Session:
             raise LineError("token")
         self._token = token
         self._interlock.hello(now)
-        return f"ok {self._identity} t={now} acked={self._edges.acked} audible={int(self._audible_possible)}"
+        return f"ok {self._identity} t={now} acked={self._edges.acked} audible={int(self._audible_possible)} {self._receiver.identity}"
 
     def _obey(self, command: str, words, now: int) -> str:
         interlock = self._interlock
+        if command in COMMANDS:
+            return "ok " + self._receiver.take(command, words, interlock, now)
         if command == "light":
             why = interlock.light(_one(words, 1000), now)
         elif command == "camera":

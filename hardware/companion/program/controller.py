@@ -14,6 +14,7 @@ GAUGE_MS = 1_000
 _HELP = (
     f"# Companion controller {VERSION}, protocol {PROTOCOL}. Commands are sealed: >SEQ COMMAND [ARGUMENTS]*CRC",
     "# hello 1 TOKEN | beat | light 0..1000 | camera 0|1 | seen N | policy audible | audible | bye",
+    "# slot | update DIGEST | file NAME SIZE SHA256 | piece OFFSET BASE64 | finish DIGEST | restart | keep",
     "# Unsealed, these only: help | status | crc TEXT (shows TEXT with its CRC, to be sent back)",
 )
 
@@ -21,14 +22,16 @@ _HELP = (
 class Controller:
     """Everything but the pins."""
 
-    def __init__(self, hardware, boot: str, reset: str, config) -> None:
+    def __init__(self, hardware, boot: str, reset: str, config, receiver) -> None:
         now = hardware.now()
         self._hardware = hardware
         self._boot = boot
         self._interlock = Interlock(now, config.LEVEL_FLOOR, config.AUDIBLE_MAY_REPLACE_LIGHT)
         self._lamp = Lamp(config.LAMP_FULL)
         self._edges = EdgeLog()
-        self._session = Session(self._interlock, self._edges, boot, reset, config.AUDIBLE_MAY_REPLACE_LIGHT)
+        self._receiver = receiver
+        audible = config.AUDIBLE_MAY_REPLACE_LIGHT
+        self._session = Session(self._interlock, self._edges, boot, reset, audible, receiver)
         self._reader = LineReader()
         self._refused = 0
         self._driven = 0
@@ -49,6 +52,7 @@ class Controller:
         self._lamp.judge(hardware.lamp(), self._driven, now)
         self._interlock.step(now, self._lamp.drawing)
         self._drive(now)
+        self._receiver.watch(self._edges.pressed, self._interlock.camera, now)
         for line in self._reader.feed(hardware.receive()):
             self._hear(line, now)
             self._drive(now)
