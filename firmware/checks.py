@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from capture.profiles import Profile
+from drivers.companion.link import CompanionLink
+from firmware.companion_program import ProgramCheck, carried_program
 from firmware.hardware import Hardware
 from firmware.part_checks import BatteryCheck, ButtonCheck, CameraCheck, LightCheck, MicrophoneCheck
 from firmware.policy_keeper import PolicyKeeper
@@ -15,13 +17,21 @@ from storage.store import Store
 
 
 def make_checks(
-    hardware: Hardware, settings: Settings, policy: Policy, store: Store, keeper: PolicyKeeper, profile: Profile
+    hardware: Hardware,
+    settings: Settings,
+    policy: Policy,
+    store: Store,
+    keeper: PolicyKeeper,
+    profile: Profile,
+    link: CompanionLink | None = None,
 ) -> list[Check]:
-    """Return the checks; the light's comes first."""
+    """Return the checks; the light's comes first. `link` is the line to the companion, where the board has one."""
+    program = [ProgramCheck(lambda: link.greeting, carried_program)] if link is not None else []
     keys = KeyringFile(settings.store.state)
     return [
         LightCheck(hardware.indicator),
         ButtonCheck(hardware.button, patience_s=1.0),
+        *program,
         KeysCheck(keys.load, lambda: store.previous.segment + 1 + (store.open_segment is not None)),
         PolicyCheck(keeper.load, hardware.clock),
         ClockCheck(hardware.clock),

@@ -1,4 +1,4 @@
-"""The device's command line: ``python -m firmware enrol | policy | run | simulate | check-board``."""
+"""The device's command line: ``python -m firmware enrol | policy | run | simulate | check-board | companion``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from drivers.errors import DriverError
 from drivers.microphone.protocol import Microphone
 from firmware.appliance import Snapshot
 from firmware.check_board import BoardParts, check_board, places_of
+from firmware.companion_command import add_arguments, companion
 from firmware.enrolling import enrol, offer_policy
 from firmware.errors import FirmwareError
 from firmware.parts import Parts
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _OK
             case "check-board":
                 return _check_board(settings)
+            case "companion":
+                return companion(options.act, settings.board, options.port, options.config, sys.stdout)
             case "run":
                 return _run(settings)
             case _:
@@ -71,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     policy = add("policy", "Offer the device a newer policy of its unit; it says why it refuses one.")
     policy.add_argument("file", type=Path, help="the signed policy (TOML)")
     add("check-board", "Light, sound and read every part of the board in turn, for a technician.")
+    add_arguments(add("companion", "Say which program the companion controller runs, or put this firmware's on it."))
     add("run", "Be the device: wait for the button, record, until told to end (SIGTERM).")
     add("simulate", "Be the device in a terminal: keys are the button, the screen shows light and state.")
     return parser

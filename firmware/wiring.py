@@ -22,6 +22,7 @@ from drivers.errors import DriverError
 from drivers.gnss.protocol import Fix
 from firmware.appliance import Appliance, Records, Snapshot
 from firmware.checks import make_checks
+from firmware.companion_program import ProgramLog, carried_program
 from firmware.custodian import Custodian
 from firmware.docking import Docking
 from firmware.errors import FirmwareError
@@ -130,6 +131,7 @@ class Device:
         witness = LightWitness(hardware.indicator.state())
         self.store: Store | None = None
         self._line_counts: LineCounts | None = None
+        self._program_log: ProgramLog | None = None
         self._custodian_missed = False
         self._uplink_missed = False
         tester: SelfTester | None = None
@@ -151,9 +153,10 @@ class Device:
             self.recorder = self._make_recorder(settings, self.policy, store, Stamper(hardware.clock, witness))
             records = self.recorder
             self._line_counts = LineCounts(self.recorder.note)
+            self._program_log = ProgramLog(self.recorder.note, carried_program)
             if settings.self_test:
                 profile = profile_named(self.policy.recording.video_profile)
-                checks = make_checks(hardware, settings, self.policy, store, keeper, profile)
+                checks = make_checks(hardware, settings, self.policy, store, keeper, profile, self._link)
                 tester = SelfTester(checks, lambda name, details: self.recorder.note(name, **details), self._put)
             self._make_watches(settings, self.policy, store, keeper)
         else:
@@ -348,6 +351,8 @@ class Device:
             link.announce_audibly()
         if self._line_counts is not None:
             self._line_counts.look(link.counters, self.hardware.clock.monotonic_ns())
+        if self._program_log is not None:
+            self._program_log.look(link.greeting)
         fault = link.fault() or ""
         if fault != self._link_fault:
             self._link_fault = fault

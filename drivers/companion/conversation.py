@@ -108,6 +108,8 @@ class Conversation:
         self.status: Status | None = None
         """The last one of the talk under way; None while there is none."""
         self.greeting: Greeting | None = None
+        self.met: Greeting | None = None
+        """The last greeting there was, also after the talk broke off."""
         self.trouble: str | None = "the controller has not answered yet"
         self.camera_refusal: str | None = None
         self._new_token = new_token
@@ -294,7 +296,7 @@ class Conversation:
             raise _BrokenOffError(f"the controller's hello is malformed ({error})") from None
         self._meet(greeting.boot, greeting.acked)
         self._timebase.saw(now_ns, greeting.time_ms)
-        self.greeting = greeting
+        self.greeting = self.met = greeting
         self._told = _Told(acked=greeting.acked)
         self.heard_ns = now_ns
         self._beat_ns = now_ns

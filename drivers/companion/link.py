@@ -15,7 +15,7 @@ import serial
 
 from drivers.button.protocol import ButtonEdge
 from drivers.companion.conversation import Conversation, Counters, News
-from drivers.companion.lines import LineCutter, Status
+from drivers.companion.lines import Greeting, LineCutter, Status
 from drivers.errors import DriverError, DriverUnavailableError
 
 _READ_S = 0.02
@@ -103,6 +103,12 @@ class CompanionLink:
         """The controller's last status line, at most a second old; None while the link is lost."""
         with self._lock:
             return self._conversation.status if self._known else None
+
+    @property
+    def greeting(self) -> Greeting | None:
+        """What the controller last said about itself and its program; None: it has not said anything yet."""
+        with self._lock:
+            return self._conversation.met
 
     @property
     def camera_refusal(self) -> str | None:

@@ -55,8 +55,8 @@ def make_program(files: Mapping[str, bytes]) -> Program:
     for name, data in files.items():
         if not _NAME.fullmatch(name) or name in STARTER or not 1 <= len(data) <= MAX_FILE_BYTES:
             raise DriverError(
-                f"companion program: {name}: a controller takes no such file; names are of small letters, digits and _, "
-                f"at most 21 and .py, and a file has 1 to {MAX_FILE_BYTES} bytes"
+                f"companion program: {name}: a controller takes no such file; a name has at most 21 small letters, "
+                f"digits or _, and .py; a file has 1 to {MAX_FILE_BYTES} bytes"
             )
     if len(files) > MAX_FILES or sum(map(len, files.values())) > MAX_BYTES:
         raise DriverError(f"companion program: more than {MAX_FILES} files or {MAX_BYTES} bytes; leave something out")

@@ -195,7 +195,9 @@ class CompanionLine:
         self._ask("keep")
         running = self.running()
         if running.trial:
-            raise DriverError(f"companion: {self._path}: it kept the program, and says it did not; run the update again")
+            raise DriverError(
+                f"companion: {self._path}: it kept the program, and says it did not; run the update again"
+            )
         return running
 
     def _hello(self, tries: int) -> Greeting:
@@ -263,12 +265,14 @@ class CompanionLine:
             self._listen(within_s, lambda: bool(found), hear)
         except (serial.SerialException, OSError) as error:
             raise DriverError(
-                f"companion: {self._path}: the port was lost ({error}); check the wiring and run it again: what runs on "
-                "the controller is whole"
+                f"companion: {self._path}: the port was lost ({error}); check the wiring and run it again: what "
+                "runs on the controller is whole"
             ) from error
         return found[0] if found else None
 
-    def _listen(self, within_s: float, enough: Callable[[], bool], hear: Callable[[Answer], None] | None = None) -> bool:
+    def _listen(
+        self, within_s: float, enough: Callable[[], bool], hear: Callable[[Answer], None] | None = None
+    ) -> bool:
         """Take lines for `within_s` or until `enough`; return whether it was."""
         ends = self._monotonic() + within_s
         while not enough():
@@ -292,7 +296,9 @@ class CompanionLine:
 
     def _silence(self) -> _SilentError:
         if self._refused or self._cutter.overlong:
-            what = f"{self._refused + self._cutter.overlong} lines came that mean nothing: check speed, wiring and ground"
+            what = (
+                f"{self._refused + self._cutter.overlong} lines came that mean nothing: check speed, wiring and ground"
+            )
         else:
             what = "nothing comes: check wiring and power, and that the service jumper is out"
         return _SilentError(f"companion: {self._path}: no answer; {what}; then run it again")

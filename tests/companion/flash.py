@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from drivers.companion_program.bundle import Program, read_program, read_starter
 COMPANION = Path(__file__).resolve().parents[2] / "hardware" / "companion"
 STUBS = Path(__file__).parent / "stubs"
 INTERPRETER = Path(sys.executable).parent / "micropython"
+HEAP = ("-X", "heapsize=160k")
+"""Less than an RP2040 has, and with words of 64 bits: what runs in it has room to spare there."""
 MAIN = "import flash; flash.mount(); import main"
 SIZE_BYTES = 512 * 1024
 _PUT = "import flash; flash.mount(); flash.take('{folder}')"
@@ -40,6 +43,13 @@ class Flash:
         self.path = path
         path.write_bytes(_installed(tuple(config)))
 
+    @classmethod
+    def at(cls, path: Path) -> Flash:
+        """One that is there already."""
+        made = cls.__new__(cls)
+        made.path = path
+        return made
+
     def put(self, files: Mapping[str, bytes]) -> None:
         """Write files, by their paths on the controller."""
         write(self.path, files)
@@ -60,6 +70,13 @@ def write(path: Path, files: Mapping[str, bytes]) -> None:
         _run(path, _PUT.format(folder=folder))
 
 
+def choose(path: Path) -> list[tuple[str, str, bool]]:
+    """What the starter would run now, and at the start after that."""
+    code = "import flash; flash.mount(); import starter; print(repr([starter.choose(), starter.choose()]))"
+    found: list[tuple[str, str, bool]] = ast.literal_eval(_run(path, code).decode())
+    return found
+
+
 @functools.cache
 def _installed(config: tuple[str, ...]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
@@ -69,6 +86,7 @@ def _installed(config: tuple[str, ...]) -> bytes:
         return path.read_bytes()
 
 
-def _run(path: Path, code: str) -> None:
+def _run(path: Path, code: str) -> bytes:
     environment = {"MICROPYPATH": f"{STUBS}:.frozen", "COMPANION_FLASH": str(path)}
-    subprocess.run([INTERPRETER, "-c", code], env=environment, check=True, timeout=30)
+    done = subprocess.run([INTERPRETER, "-c", code], env=environment, check=True, timeout=30, stdout=subprocess.PIPE)
+    return done.stdout

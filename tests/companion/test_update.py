@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from drivers.companion_program.bundle import Program, make_program
 from drivers.companion_program.line import CompanionLine
-from drivers.errors import DriverError, DriverUnavailableError
 from tests.companion.flash import carried
 from tests.companion.workbench import CAMERA_PIN, Bench
 
@@ -42,7 +40,7 @@ class Technician:
 
 
 @pytest.fixture
-def quick(tmp_path: Path) -> "Iterator[Bench]":
+def quick(tmp_path: Path) -> Iterator[Bench]:
     with Bench(tmp_path, config=QUICK) as made:
         made.watch()
         yield made
@@ -54,10 +52,11 @@ def never_powered(bench: Bench) -> bool:
 
 def test_a_new_program_is_sent_started_and_kept(quick: Bench) -> None:
     import time
+
     technician = Technician(quick)
-    t=time.time()
+    t = time.time()
     technician.update(newer())
-    print(time.time()-t)
+    print(time.time() - t)
     assert len(technician.told) == 1
     assert technician.progress[-1] == (newer().size_bytes, newer().size_bytes)
     with CompanionLine(quick.port) as line:

@@ -1,7 +1,7 @@
-"""A companion controller on the bench: its program in a real MicroPython on a real LittleFS, simulated pins, a line that can be hurt.
+"""A companion controller on the bench: its program in a real MicroPython and file system, simulated pins, a line.
 
-The controller's UART and the Pi's port are two pseudo-terminals; a thread called ``bench`` carries bytes from one to
-the other, and plays the watchdog. Times are the host's monotonic clock in nanoseconds.
+The line can be hurt, and the power cut. The controller's UART and the Pi's port are two pseudo-terminals; a thread
+called ``bench`` carries bytes from one to the other, and plays the watchdog. Times are the host's monotonic clock in nanoseconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.companion.flash import INTERPRETER, MAIN, STUBS, Flash
+from tests.companion.flash import HEAP, INTERPRETER, MAIN, STUBS, Flash
 
 WAIT_S = 10.0
 CAMERA_PIN = 16
@@ -239,7 +239,7 @@ class Bench:
             environment["COMPANION_CUT"] = str(self.cut_after)
         with (self._folder / "stderr").open("ab") as errors:
             self._process = subprocess.Popen(
-                [INTERPRETER, "-c", MAIN], env=environment, stdin=subprocess.DEVNULL, stderr=errors
+                [INTERPRETER, *HEAP, "-c", MAIN], env=environment, stdin=subprocess.DEVNULL, stderr=errors
             )
 
     def _tell(self, what: str, *values: int) -> None:

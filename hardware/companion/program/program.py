@@ -11,6 +11,8 @@ from pins import Clock, Hardware
 from receiver import Receiver
 
 _ROUND_MS = 5
+_HOLD_MS = 5_000
+"""Where the board's config.py is from before there were updates over the line."""
 _DRAIN_MS = 100
 """The last answer is out of the UART by then."""
 
@@ -24,7 +26,8 @@ def run(camera, slot: str, digest: str, trial: bool) -> None:
     boot = "".join(f"{byte:02X}" for byte in os.urandom(4))
     clock = Clock()
     hardware = Hardware(config, camera, clock, make_gauge(config))
-    receiver = Receiver(slot, digest, trial, config.UPDATE_HOLD_MS, hardware.feed)
+    hold_ms = getattr(config, "UPDATE_HOLD_MS", _HOLD_MS)
+    receiver = Receiver(slot, digest, trial, hold_ms, hardware.feed)
     controller = Controller(hardware, boot, cause, config, receiver)
     while not receiver.ended(clock.now()):
         controller.step()

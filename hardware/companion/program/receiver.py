@@ -90,9 +90,7 @@ class Receiver:
                 return self._piece(words)
             if command == "finish":
                 return self._finish(words)
-            _count(words, 0)
-            self._restart = True
-            return ""
+            return self._end(words)
         except OSError:
             self._drop()
             raise LineError("flash")
@@ -104,9 +102,9 @@ class Receiver:
             raise LineError("never")
         if self._trial:
             raise LineError("trial")  # the other one is what a failed trial falls back to
-        if interlock.state != "update":
-            if self._held_since is None or now - self._held_since < self._hold_ms:
-                raise LineError("button")
+        held = self._held_since is not None and now - self._held_since >= self._hold_ms
+        if interlock.state != "update" and not held:
+            raise LineError("button")
         why = interlock.update(now)
         if why:
             raise LineError(why)
@@ -181,6 +179,11 @@ class Receiver:
             if name != MANIFEST and name.encode() not in names:
                 os.remove(self._other + "/" + name)
         put("trial", self._other)
+        return ""
+
+    def _end(self, words) -> str:
+        _count(words, 0)
+        self._restart = True
         return ""
 
     def _keep(self) -> str:

@@ -70,7 +70,8 @@ class Session:
             raise LineError("token")
         self._token = token
         self._interlock.hello(now)
-        return f"ok {self._identity} t={now} acked={self._edges.acked} audible={int(self._audible_possible)} {self._receiver.identity}"
+        audible = int(self._audible_possible)
+        return f"ok {self._identity} t={now} acked={self._edges.acked} audible={audible} {self._receiver.identity}"
 
     def _obey(self, command: str, words, now: int) -> str:
         interlock = self._interlock

@@ -1,19 +1,16 @@
 """The controller's flash: a real LittleFS, as on an RP2040, on a block device in a file.
 
-Named by the environment: COMPANION_FLASH (the file), COMPANION_CUT (a number: with so many writes and erasures the power
-is gone, in the middle of that one; its number is told in COMPANION_FLASH + ".cut"). `mount` is called once.
+Named by the environment: COMPANION_FLASH (the file), COMPANION_CUT (a number: the power is gone in the middle of that
+write or erasure). `mount` is called once.
 """
 
 import os
 import time
+
 import vfs
 
 BLOCK = 4096
 PATH = "/flash"
-
-
-class PowerCut(BaseException):
-    """Nothing catches it: the process ends."""
 
 
 class Blocks:
@@ -23,7 +20,6 @@ class Blocks:
         self._file = open(path, "r+b")
         self._count = os.stat(path)[6] // BLOCK
         self._left = cut
-        self._path = path
         self.operations = 0
 
     def readblocks(self, number, buffer, offset=0):
@@ -62,8 +58,6 @@ class Blocks:
         return self._left <= 0
 
     def _die(self):
-        with open(self._path + ".cut", "w") as told:
-            told.write(str(self.operations))
         os.system("kill -9 $PPID")
         time.sleep(10)
 
