@@ -95,7 +95,7 @@ def choose():
         if digest:
             return trial, digest, True
     choice = word_in("choice")
-    for slot in (choice,) + SLOTS:  # noqa: RUF005 - MicroPython's tuples unpack, at a price
+    for slot in (choice,) + SLOTS:  # noqa: RUF005 - MicroPython unpacks in calls only
         digest = digest_of(slot) if slot in SLOTS else None
         if digest:
             return slot, digest, False

@@ -70,6 +70,11 @@ def write(path: Path, files: Mapping[str, bytes]) -> None:
         _run(path, _PUT.format(folder=folder))
 
 
+def run_on(path: Path, code: str) -> str:
+    """Run code in MicroPython, and return what it printed. `path` is for its module `flash`."""
+    return _run(path, code).decode()
+
+
 def choose(path: Path) -> list[tuple[str, str, bool]]:
     """What the starter would run now, and at the start after that."""
     code = "import flash; flash.mount(); import starter; print(repr([starter.choose(), starter.choose()]))"

@@ -38,16 +38,17 @@ def blank(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("paste", [True, False])
 def test_a_blank_controller_has_everything_afterwards(blank: Path, paste: bool) -> None:
+    program = carried() if paste else SMALL
     with UsbController(blank, paste=paste) as controller:
-        told = install(controller, carried())
+        told = install(controller, program)
     assert controller.resets == 1
-    assert told[-1][0] == told[-1][1] > carried().size_bytes
+    assert told[-1][0] == told[-1][1] > program.size_bytes
     flash = Flash.at(blank)
     assert flash.files() == {
-        **STARTER, "choice": b"a", "a/manifest": carried().manifest,
-        **{f"a/{name}": data for name, data in carried().files.items()},
+        **STARTER, "choice": b"a", "a/manifest": program.manifest,
+        **{f"a/{name}": data for name, data in program.files.items()},
     }  # fmt: skip
-    assert choose(blank) == [("a", carried().digest, False)] * 2
+    assert choose(blank) == [("a", program.digest, False)] * 2
 
 
 def test_an_installation_over_another_keeps_the_boards_configuration(tmp_path: Path) -> None:
@@ -67,28 +68,28 @@ def test_an_installation_over_another_keeps_the_boards_configuration(tmp_path: P
     assert choose(flash.path)[0] == ("a", carried().digest, False)
 
 
-def test_the_power_cut_at_every_write(tmp_path: Path) -> None:
+def test_the_power_cut_all_along_the_way(tmp_path: Path) -> None:
     """What ran before runs, or the new program; and it can be done again."""
     flash = Flash(tmp_path / "flash")
     before = flash.path.read_bytes()
-    cuts = 0
+    cuts = tries = 0
     for cut_after in range(1, 400, 7):
         flash.path.write_bytes(before)
         with UsbController(flash.path, cut_after=cut_after) as controller:
             try:
                 install(controller, SMALL)
-            except DriverError as error:
-                assert controller.cut, error
+            except DriverError:
+                cuts += 1
+        tries += 1
         if not controller.cut:
             break
-        cuts += 1
         first, second = choose(flash.path)
         assert first == second
         assert first in [("a", carried().digest, False), ("b", SMALL.digest, False)]
         with UsbController(flash.path) as controller:
             install(controller, SMALL)
         assert choose(flash.path)[0][1:] == (SMALL.digest, False)
-    assert cuts >= 5
+    assert cuts == tries - 1 >= 5, "no failure but for a cut"
 
 
 def test_another_controller_is_left_alone(tmp_path: Path) -> None:
@@ -158,6 +159,6 @@ BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 )
 def test_hostile_answers(answer: bytes, endless: bool) -> None:
     with peer(answer, endless=endless) as port, pytest.raises(DriverError, match="companion: ") as caught:
-        UsbPrompt(port, whole_s=1.5)
+        UsbPrompt(port, whole_s=0.7)
     assert "\n" not in str(caught.value)
     assert "service jumper" in str(caught.value)

@@ -1,7 +1,8 @@
 """A companion controller on the bench: its program in a real MicroPython and file system, simulated pins, a line.
 
 The line can be hurt, and the power cut. The controller's UART and the Pi's port are two pseudo-terminals; a thread
-called ``bench`` carries bytes from one to the other, and plays the watchdog. Times are the host's monotonic clock in nanoseconds.
+called ``bench`` carries bytes from one to the other, and plays the watchdog. Times are the host's monotonic clock in
+nanoseconds.
 """
 
 from __future__ import annotations
@@ -191,6 +192,12 @@ class Bench:
             self._put(self._pi, data)
 
     # What it does
+
+    @property
+    def alive(self) -> bool:
+        """Whether its program runs."""
+        process = self._process
+        return process is not None and process.poll() is None
 
     @property
     def camera(self) -> bool:

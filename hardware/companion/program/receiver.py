@@ -20,6 +20,7 @@ ROOM_LEFT = 16_384
 TRIAL_MS = 60_000
 """A program on trial that nobody keeps gives way to the old one after so long."""
 _PART = "/part"
+_NO_SPACE = 28
 _HEX = "0123456789abcdef"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"
 
@@ -91,9 +92,9 @@ class Receiver:
             if command == "finish":
                 return self._finish(words)
             return self._end(words)
-        except OSError:
+        except OSError as error:
             self._drop()
-            raise LineError("flash")
+            raise LineError("room" if error.errno == _NO_SPACE else "flash")
 
     def _begin(self, words, interlock, now: int) -> str:
         _count(words, 1)
