@@ -7,6 +7,7 @@ whose USB port is the dock's there is no second line.
 from __future__ import annotations
 
 import base64
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -35,8 +36,9 @@ from drivers.errors import DriverError, DriverUnavailableError
 PIECE_BYTES = 120
 _READ_S = 0.02
 _WRITE_S = 0.5
-_HELLO_S = 0.3
 _TRIES = 6
+_STATUS_S = 2.0
+"""Twenty status lines' time."""
 _HOLD_EVERY_S = 0.25
 
 _REFUSALS = {
@@ -62,6 +64,7 @@ class CompanionLine:
         *,
         baud: int = 115_200,
         answer_s: float = 1.0,
+        hello_s: float = 0.3,
         hold_s: float = 60.0,
         restart_s: float = 15.0,
         monotonic: Callable[[], float] = time.monotonic,
@@ -72,6 +75,7 @@ class CompanionLine:
             port: Its path.
             baud: Its speed.
             answer_s: How long an answer is waited for before a command is sent again: writing flash takes its time.
+            hello_s: The same for a hello, which needs no flash.
             hold_s: How long somebody may take to hold the button.
             restart_s: How long the controller may take to come back with its new program.
             monotonic: The clock.
@@ -80,7 +84,7 @@ class CompanionLine:
             DriverUnavailableError: there is no such port, or somebody else has it.
         """
         self._path = port
-        self._answer_s, self._hold_s, self._restart_s = answer_s, hold_s, restart_s
+        self._answer_s, self._hello_s, self._hold_s, self._restart_s = answer_s, hello_s, hold_s, restart_s
         self._monotonic = monotonic
         self._cutter = LineCutter()
         self._seq = 0
@@ -103,7 +107,8 @@ class CompanionLine:
     ) -> None:
         try:
             if error is None:
-                self._exchange("bye", _HELLO_S)  # the light need not flash that the Pi is gone
+                with contextlib.suppress(DriverError):  # a courtesy: the light need not flash that the Pi is gone
+                    self._exchange("bye", self._hello_s)
         finally:
             self._port.close()
 
@@ -181,7 +186,7 @@ class CompanionLine:
                 )
         # It lives as a controller should: it obeys, says how things stand, and the camera is without power.
         self._status = None
-        if not self._listen(self._answer_s, lambda: self._status is not None) or self._powered():
+        if not self._listen(_STATUS_S, lambda: self._status is not None) or self._powered():
             raise DriverError(
                 f"companion: {self._path}: the new program does not say that the camera is without power; switch it "
                 "off and on, so that its old program runs"
@@ -204,7 +209,7 @@ class CompanionLine:
         for _ in range(tries):
             # What is under way from before is no answer to this.
             token = secrets.token_hex(4).upper()
-            answer = self._exchange(f"hello {PROTOCOL} {token}", _HELLO_S)
+            answer = self._exchange(f"hello {PROTOCOL} {token}", self._hello_s)
             if answer is None:
                 continue
             if not answer.ok and answer.words[0] == "proto":

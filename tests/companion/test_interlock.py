@@ -16,6 +16,7 @@ from hardware.companion.program.interlock import (
     IDLE,
     LIVE,
     SAFE,
+    UPDATE,
     Interlock,
 )
 
@@ -80,6 +81,16 @@ class Pi(RuleBasedStateMachine):
         if not self.interlock.bye(self.now):
             self.forget()
             assert self.interlock.output(self.now) == 0
+
+    @rule()
+    def update(self) -> None:
+        """A new program begins to come, or goes on."""
+        before = self.interlock.camera
+        if not self.interlock.update(self.now):
+            assert not before, "a camera that has power is not taken by surprise"
+            self.forget()
+            assert self.interlock.state == UPDATE
+            assert self.interlock.power(True, self.now) == self.interlock.light(1000, self.now) == "hello"
 
     @rule()
     def heartbeat(self) -> None:

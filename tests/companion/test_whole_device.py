@@ -13,6 +13,7 @@ from firmware.board_parts import Board
 from firmware.cues import Cue, Note
 from firmware.line_counts import LineCounts
 from firmware.states import State
+from tests.companion.flash import carried
 from tests.companion.workbench import CAMERA_PIN, LIGHT_PIN, Bench
 from tests.firmware.device import Kit
 from tests.firmware.test_bad_input import Life
@@ -84,6 +85,9 @@ def test_from_the_press_to_the_chain(bench: Bench, tmp_path: Path, monkeypatch: 
     assert never_dark_with_power(bench)
     status, report = life.verified()
     assert (status, report["verdict"]) == (0, "authentic")
+    (program,) = life.events("companion-program")
+    assert (program.details["version"], program.details["digest"]) == (carried().version, carried().digest)
+    assert program.details["carried"] == carried().digest
     (recording,) = report["recordings"]
     assert recording["end_reason"] == "stop"
     assert recording["indicator"]["sensed_lit_chunks"] == recording["chunks"] > 0
