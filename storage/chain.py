@@ -19,7 +19,7 @@ class Tip(NamedTuple):
 
 
 def genesis(identity: bytes) -> Tip:
-    """Return the tip before a device's first chunk; `identity` is its raw 32-byte Ed25519 public key."""
+    """Return the tip before a device's first chunk; `identity` is its raw public key, of either kind."""
     return Tip(hashlib.sha256(_GENESIS_CONTEXT + identity).digest(), bytes(SIGNATURE_BYTES))
 
 

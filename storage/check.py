@@ -45,7 +45,7 @@ class CheckedChunk(NamedTuple):
 
 
 class SegmentCheck:
-    """Checks the records of one segment against the identity (raw Ed25519 public key) of one device."""
+    """Checks the records of one segment against the identity (raw public key) of one device."""
 
     def __init__(self, identity: bytes) -> None:
         self._identity = identity

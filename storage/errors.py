@@ -27,6 +27,10 @@ class KeyFileError(StorageError):
     """A key file is missing, unreadable, or not the key that was asked for."""
 
 
+class TpmError(KeyFileError):
+    """The TPM, or the key in it, cannot be used."""
+
+
 class EnrolmentError(StorageError):
     """The device has no signing keys, or already has some."""
 

@@ -1,7 +1,7 @@
 """Public keys in files: the device's identity and the unit's recipients, in standard PEM encodings.
 
-`device.pub` is one SubjectPublicKeyInfo block (RFC 8410). A recipient is one X25519 block (RFC 8410), after one
-ML-KEM-768 block (RFC 9935) where it is hybrid.
+`device.pub` is one SubjectPublicKeyInfo block: Ed25519 (RFC 8410), or P-256 as a named curve (RFC 5480). A recipient
+is one X25519 block (RFC 8410), after one ML-KEM-768 block (RFC 9935) where it is hybrid.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from storage.envelope import Recipient
 from storage.errors import KeyFileError
+from storage.identity import parse_identity, raw_identity
 
 _MAX_FILE_BYTES = 64 * 1024
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----\s*", re.DOTALL)
 
 
 def device_id(identity: bytes) -> bytes:
-    """Return the 16-byte device id of a raw Ed25519 identity key: the start of its SHA-256."""
+    """Return the 16-byte device id of a raw identity key: the start of its SHA-256."""
     return hashlib.sha256(identity).digest()[:16]
 
 
@@ -50,12 +51,15 @@ def _blocks(data: bytes, what: str) -> list[bytes]:
 
 
 def load_device_key(path: Path) -> bytes:
-    """Return the raw 32-byte identity key in `device.pub`.
+    """Return the raw identity key in `device.pub`: 32 bytes of Ed25519, or 33 of P-256.
 
     Raises:
-        KeyFileError: missing, unreadable, or not one Ed25519 public key.
+        KeyFileError: missing, unreadable, or not one public key of either kind.
     """
-    return load_signing_key(path, "device key")
+    raw = raw_identity(_load_public(path, "device key"))
+    if raw is None:
+        raise KeyFileError(f"the device key {path} is neither an Ed25519 nor a P-256 public key")
+    return raw
 
 
 def load_signing_key(path: Path, what: str) -> bytes:
@@ -64,19 +68,30 @@ def load_signing_key(path: Path, what: str) -> bytes:
     Raises:
         KeyFileError: missing, unreadable, or not one Ed25519 public key.
     """
+    key = _load_public(path, what)
+    if not isinstance(key, Ed25519PublicKey):
+        raise KeyFileError(f"the {what} {path} is not an Ed25519 public key")
+    return key.public_bytes_raw()
+
+
+def _load_public(path: Path, what: str) -> object:
     blocks = read_key_file(path, what)
     try:
         key = serialization.load_pem_public_key(blocks[0])
     except (ValueError, UnsupportedAlgorithm):
         raise KeyFileError(f"the {what} {path} is not a PEM public key") from None
-    if len(blocks) != 1 or not isinstance(key, Ed25519PublicKey):
-        raise KeyFileError(f"the {what} {path} is not one Ed25519 public key")
-    return key.public_bytes_raw()
+    if len(blocks) != 1:
+        raise KeyFileError(f"the {what} {path} is not one public key")
+    return key
 
 
 def encode_device_key(identity: bytes) -> bytes:
-    """Return the PEM text of a raw Ed25519 public key, such as a device's identity."""
-    key = Ed25519PublicKey.from_public_bytes(identity)
+    """Return the PEM text of a raw public key: a device's identity, or another Ed25519 key.
+
+    Raises:
+        FormatError: not a raw key of either kind.
+    """
+    key = parse_identity(identity)
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 

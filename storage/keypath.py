@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage.errors import FormatError
+from storage.identity import is_signed
 from storage.layout import MAX_SEGMENT
 
 _CONTEXT = b"getuige/1 key\0"
@@ -56,7 +57,7 @@ class Certificate:
 
 
 def check_path(identity: bytes, device: bytes, segment: int, path: Sequence[Certificate]) -> None:
-    """Check that `path` leads from the identity (raw public key) to the key of `segment`.
+    """Check that `path` leads from the identity (raw public key, of either kind) to the Ed25519 key of `segment`.
 
     Raises:
         FormatError: a step is missing, out of place, or signed by another key.
@@ -64,12 +65,19 @@ def check_path(identity: bytes, device: bytes, segment: int, path: Sequence[Cert
     if [step.position for step in path] != ancestry(segment):
         raise FormatError(f"the key path of segment {segment} does not lead there from the device's identity")
     for above, step in itertools.pairwise([Certificate(0, identity, b""), *path]):
-        try:
-            Ed25519PublicKey.from_public_bytes(above.public).verify(
-                step.signature, statement(device, step.position, step.public)
-            )
-        except (InvalidSignature, ValueError) as error:
+        if not _certifies(above, step, device):
             raise FormatError(
                 f"the key at position {step.position} on the path of segment {segment} is not signed by the key "
                 f"at position {above.position}"
-            ) from error
+            )
+
+
+def _certifies(above: Certificate, step: Certificate, device: bytes) -> bool:
+    certified = statement(device, step.position, step.public)
+    if above.position == 0:
+        return is_signed(above.public, step.signature, certified)
+    try:
+        Ed25519PublicKey.from_public_bytes(above.public).verify(step.signature, certified)
+    except (InvalidSignature, ValueError):
+        return False
+    return True

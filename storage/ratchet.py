@@ -13,6 +13,7 @@ from typing import Any
 from storage import cbor
 from storage.errors import EnrolmentError, FormatError
 from storage.fields import as_bytes, as_int, as_list, expect_keys
+from storage.identity import P256_BYTES, parse_identity
 from storage.keyfiles import device_id
 from storage.keypath import Certificate, ancestry, check_path, children, statement
 from storage.layout import MAX_SEGMENT, SIGNATURE_BYTES
@@ -108,7 +109,9 @@ def decode(data: bytes) -> Keyring:
         certificates[as_int(position, "position", MAX_SEGMENT)] = Certificate(
             position, as_bytes(public, "key", 32), as_bytes(signature, "signature", SIGNATURE_BYTES)
         )
-    keyring = Keyring(as_bytes(fields["identity"], "identity", 32), seeds, certificates)
+    identity = as_bytes(fields["identity"], "identity", most=P256_BYTES)
+    parse_identity(identity)
+    keyring = Keyring(identity, seeds, certificates)
     for position in seeds:
         _check_seed(keyring, position)
     return keyring

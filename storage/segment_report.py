@@ -81,7 +81,7 @@ class SegmentReport:
 
 
 def verify_segment(path: Path, identity: bytes, *, keep_chunks: bool = False) -> SegmentReport:
-    """Verify one segment file against a device's identity (raw Ed25519 public key).
+    """Verify one segment file against a device's identity (raw public key).
 
     Raises:
         OSError: the file cannot be read. Whatever the file holds is part of the report instead.

@@ -16,11 +16,11 @@ class Signer(Protocol):
 
     @property
     def public(self) -> bytes:
-        """The raw 32-byte Ed25519 public key."""
+        """The raw public key: 32 bytes of Ed25519, or, of an identity alone, 33 of P-256 (storage/identity.py)."""
         ...
 
     def sign(self, data: bytes) -> bytes:
-        """Return the 64-byte Ed25519 signature over `data`."""
+        """Return the 64-byte signature over `data`."""
         ...
 
 

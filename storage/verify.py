@@ -52,7 +52,7 @@ def verify(
     keep_chunks: bool = False,
     observe: Callable[[SegmentReport], None] = _ignore,
 ) -> StoreReport:
-    """Verify a store, a folder of segments or one segment against a device's identity (raw Ed25519 public key).
+    """Verify a store, a folder of segments or one segment against a device's identity (raw public key).
 
     Segments are read by `workers` threads (all cores by default): hashing runs outside the interpreter's lock.
 

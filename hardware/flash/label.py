@@ -45,7 +45,7 @@ class Label:
 
 
 def label_of(identity: bytes, name: str = "") -> Label:
-    """Return the label of a device by its raw 32-byte public identity key."""
+    """Return the label of a device by its raw public identity key."""
     digest = hashlib.sha256(identity).hexdigest()
     return checked(Label(digest[:32], digest, name))
 

@@ -12,7 +12,7 @@ answers these questions, each from the files alone:
 3. Is the MP4 what was sealed, byte for byte?     (content-keys.json opens the sealed files; recording.mp4)
 
 device.pub and station.pub lie in the bundle for convenience. Ask the unit for both keys on another way, and give them
-with --device and --station: a PEM file, or 64 hexadecimal digits.
+with --device and --station: a PEM file, or 64 hexadecimal digits (66 where the device's key lives in a TPM).
 
 Exit status: 0 authentic, 3 authentic with missing parts, 1 not authentic or not signed, 2 the bundle cannot be read.
 The format of the sealed files is docs/FORMAT.md of the project Getuige; what is here was written from that page.
@@ -31,9 +31,12 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 AUTHENTIC, MISSING, NOT_SIGNED, NOT_AUTHENTIC = (
     "authentic",
@@ -305,6 +308,24 @@ def signed(key: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def signed_by_identity(identity: bytes, signature: bytes, message: bytes) -> bool:
+    """Tell whether a signature of the identity is good: of Ed25519 if that has 32 bytes, of P-256 if it has 33."""
+    if len(identity) == 32:
+        return signed(identity, signature, message)
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    if s > P256_ORDER // 2:
+        return False
+    try:
+        key = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), identity)
+        key.verify(encode_dss_signature(r, s), message, ECDSA(SHA256()))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def segment_key(path: Any, segment: int, device: bytes, identity: bytes) -> bytes:
     """Check the path of keys; return the segment's."""
     bits = [1 << bit for bit in range(31, -1, -1) if segment >> bit & 1]
@@ -315,7 +336,8 @@ def segment_key(path: Any, segment: int, device: bytes, identity: bytes) -> byte
         need(isinstance(step, list) and len(step) == 3 and whole(step[0]) == position, "position on the path")
         key = octets(step[1], 32)
         message = b"getuige/1 key\0" + device + position.to_bytes(8, "big") + key
-        need(signed(parent, octets(step[2], 64), message), f"certificate of position {position}")
+        good = signed_by_identity if position == positions[0] else signed
+        need(good(parent, octets(step[2], 64), message), f"certificate of position {position}")
         parent = key
     return parent
 
@@ -601,19 +623,22 @@ class UnreadableError(Exception):
     """The bundle is not one."""
 
 
-def read_key(text: str) -> bytes:
-    """Return a raw Ed25519 public key from 64 hexadecimal digits, or from a PEM file."""
+def read_key(text: str, device: bool) -> bytes:
+    """Return a raw public key from hexadecimal digits, or from a PEM file: Ed25519, or P-256 where it is a device's."""
     try:
-        return octets(bytes.fromhex(text), 32)
+        raw = bytes.fromhex(text)
+        return octets(raw, 33 if device and len(raw) == 33 else 32)
     except ValueError:
         pass
     try:
         key = load_pem_public_key(Path(text).read_bytes())
     except (OSError, ValueError) as error:
         raise UnreadableError(f"{text} is no public key: {error}") from None
-    if not isinstance(key, Ed25519PublicKey):
-        raise UnreadableError(f"{text} is not an Ed25519 public key")
-    return key.public_bytes_raw()
+    if isinstance(key, Ed25519PublicKey):
+        return key.public_bytes_raw()
+    if device and isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    raise UnreadableError(f"{text} is not an Ed25519 public key{', nor one of P-256' if device else ''}")
 
 
 def check_manifest(folder: Path, station: bytes) -> tuple[dict[str, Any], list[str]]:
@@ -677,8 +702,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     folder: Path = options.folder
     try:
-        device = read_key(options.device or str(folder / "device.pub"))
-        station = read_key(options.station or str(folder / "station.pub"))
+        device = read_key(options.device or str(folder / "device.pub"), device=True)
+        station = read_key(options.station or str(folder / "station.pub"), device=False)
         manifest, wrong = check_manifest(folder, station)
         files = sorted((folder / "sealed").glob("*.seg"))
         if not files:

@@ -17,8 +17,8 @@ class DeviceRow(Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     """Device id in hex."""
-    identity: Mapped[bytes] = mapped_column(LargeBinary(32))
-    """Raw Ed25519 public key."""
+    identity: Mapped[bytes] = mapped_column(LargeBinary(33))
+    """Raw public key: 32 bytes of Ed25519, or 33 of P-256. Neither SQLite nor PostgreSQL bounds the column."""
     name: Mapped[str] = mapped_column(String(80), default="")
     revoked: Mapped[str] = mapped_column(String(200), default="")
     """Why nothing is taken from it any more; empty where it is enrolled."""

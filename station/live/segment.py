@@ -49,7 +49,7 @@ class LiveSegment:
     """The segment that an opening begins."""
 
     def __init__(self, identity: bytes, payload: bytes) -> None:
-        """Check an opening against a device's identity (raw Ed25519 public key).
+        """Check an opening against a device's identity (raw public key).
 
         Raises:
             FormatError: it is no sound opening of a media segment of that device.

@@ -17,11 +17,19 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 
 AUTHENTIC, MISSING, NOT_SIGNED, NOT_AUTHENTIC = (
     "authentic",
@@ -293,6 +301,24 @@ def signed(key: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def signed_by_identity(identity: bytes, signature: bytes, message: bytes) -> bool:
+    """Tell whether a signature of the identity is good: of Ed25519 if that has 32 bytes, of P-256 if it has 33."""
+    if len(identity) == 32:
+        return signed(identity, signature, message)
+    r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:])
+    if s > P256_ORDER // 2:
+        return False
+    try:
+        key = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), identity)
+        key.verify(encode_dss_signature(r, s), message, ECDSA(SHA256()))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def segment_key(path: Any, segment: int, device: bytes, identity: bytes) -> bytes:
     """Check the path of keys; return the segment's."""
     bits = [1 << bit for bit in range(31, -1, -1) if segment >> bit & 1]
@@ -303,7 +329,8 @@ def segment_key(path: Any, segment: int, device: bytes, identity: bytes) -> byte
         need(isinstance(step, list) and len(step) == 3 and whole(step[0]) == position, "position on the path")
         key = octets(step[1], 32)
         message = b"getuige/1 key\0" + device + position.to_bytes(8) + key
-        need(signed(parent, octets(step[2], 64), message), f"certificate of position {position}")
+        good = signed_by_identity if position == positions[0] else signed
+        need(good(parent, octets(step[2], 64), message), f"certificate of position {position}")
         parent = key
     return parent
 
@@ -521,15 +548,23 @@ def judge_recording(parts: list[Segment], there: Mapping[int, Segment | Stub], a
     )
 
 
+def raw_identity(pem: bytes) -> bytes:
+    """Return the identity raw: 32 bytes of Ed25519, or the compressed point of P-256."""
+    key = load_pem_public_key(pem)
+    if isinstance(key, Ed25519PublicKey):
+        return key.public_bytes_raw()
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    raise TypeError("the identity is neither an Ed25519 nor a P-256 key")
+
+
 def load(path: Path, identity: bytes) -> tuple[list[Segment], bool]:
     """Return the segments there, and whether they are a whole store."""
-    key = load_pem_public_key(identity)
-    if not isinstance(key, Ed25519PublicKey):
-        raise TypeError("the identity is not an Ed25519 key")
+    raw = raw_identity(identity)
     store = (path / "segments").is_dir()
     folder = path / "segments" if store else path
     files = sorted(folder.glob("*.seg")) if folder.is_dir() else [folder]
-    return [verify_segment(file.name, file.read_bytes(), key.public_bytes_raw()) for file in files], store
+    return [verify_segment(file.name, file.read_bytes(), raw) for file in files], store
 
 
 def verify(path: Path, identity: bytes) -> Report:
@@ -568,8 +603,7 @@ def verify(path: Path, identity: bytes) -> Report:
             say(judge_pair(known[left], known[right]), f"{left} and {right}")
     if 1 in report.destroyed:
         previous = stated[1].fields["previous"]
-        raw = load_pem_public_key(identity).public_bytes_raw()  # type: ignore[union-attr]
-        genesis = (0, sha256(b"getuige/1 genesis\0" + raw).digest(), bytes(64))
+        genesis = (0, sha256(b"getuige/1 genesis\0" + raw_identity(identity)).digest(), bytes(64))
         if (previous["chunks"], previous["chain"], previous["signature"]) != genesis:
             say(NOT_AUTHENTIC, "the first of all does not follow the genesis")
     if numbers:

@@ -31,12 +31,15 @@ from storage.layout import UNKNOWN_UNCERTAINTY_MS, ClockSource, Flags, Kind, Lig
 from storage.particulars import Gap, Opening, Previous, encode_closing, encode_gaps, parse_opening
 from storage.reader import SegmentReader
 from storage.seal import SegmentSealer
-from storage.signer import MemorySigner
+from storage.signer import MemorySigner, Signer
+from tests.storage.p256 import P256Signer
 
 HERE = Path(__file__).parent
 JOURNAL = bytes(16)
 CHUNK_NS = 333_333_333
 EPOCH_NS = 1_790_000_000_000_000_000
+P256 = "store-p256-identity"
+"""The vector whose identity is of P-256, as a TPM's is."""
 LAST_GAP = Gap("audio", 8_000_000_000, 21_333_333, 1, "lost")
 INIT = b"stands for ftyp and moov"
 
@@ -47,8 +50,13 @@ def secret(*label: object) -> bytes:
 
 
 def signer(vector: str, position: int) -> MemorySigner:
-    """Return the signing key at a position; 0 is the identity."""
+    """Return the signing key at a position; 0 is an Ed25519 identity."""
     return MemorySigner.from_seed(secret(vector, "position", position))
+
+
+def identity(vector: str) -> Signer:
+    """Return the identity of a vector's device."""
+    return P256Signer(secret(vector, "position", 0)) if vector == P256 else signer(vector, 0)
 
 
 def station_key(vector: str, hybrid: bool) -> StationKey:
@@ -161,6 +169,15 @@ def vectors() -> list[Vector]:
     target = f"flash/segments/{segment_name(7)}"
     result.append(Vector("journal", False, Cipher.CHACHA20_POLY1305, [alone], "authentic", 0, target))
     result.append(destroyed())
+    recording = secret(P256, "recording")[:16]
+    said = {"id": recording.hex(), "verdict": "authentic", "media_chunks": 2, "lit_chunks": 2, "gaps": []}
+    store = [
+        Plan(1, "recording", chunks=journal()),
+        Plan(2, "rotation", recording, 0, media("part 0", 1)),
+        Plan(3, "stop", recording, 1, media("part 1", 1)),
+        Plan(4, "power-off", chunks=journal()),
+    ]
+    result.append(Vector(P256, False, Cipher.CHACHA20_POLY1305, store, "authentic", 0, "flash", [said]))
     return result
 
 
@@ -183,12 +200,13 @@ def destroyed() -> Vector:
 
 def key_path(vector: str, segment: int) -> tuple[Certificate, ...]:
     """Certify the keys down to a segment's."""
-    device = device_id(signer(vector, 0).public)
+    device = device_id(identity(vector).public)
     steps = []
     for position in ancestry(segment):
         public = signer(vector, position).public
         certified = statement(device, position, public)
-        steps.append(Certificate(position, public, signer(vector, parent(position)).sign(certified)))
+        above = signer(vector, parent(position)) if parent(position) else identity(vector)
+        steps.append(Certificate(position, public, above.sign(certified)))
     return tuple(steps)
 
 
@@ -222,7 +240,7 @@ def seal_segment(
     """Seal a segment; return the file, where the chain stands, and what a verifier must find in it."""
     key = signer(vector.name, plan.number)
     place = Place(
-        device_id(signer(vector.name, 0).public), plan.number, plan.recording, secret(vector.name, "boot")[:16]
+        device_id(identity(vector.name).public), plan.number, plan.recording, secret(vector.name, "boot")[:16]
     )
     content_key = secret(vector.name, "content key", plan.number)
     is_media = plan.recording != JOURNAL
@@ -276,11 +294,9 @@ def make_vector(vector: Vector, folder: Path, stored: Path) -> None:
     """Write one vector into `folder`, with the envelopes of the one in `stored`."""
     segments = folder / "flash" / "segments"
     segments.mkdir(parents=True, exist_ok=True)
-    identity = signer(vector.name, 0).public
+    public = identity(vector.name).public
     first = vector.plans[0].number
-    before = (
-        genesis(identity) if first == 1 else Tip(secret(vector.name, "chain"), secret(vector.name, "signature") * 2)
-    )
+    before = genesis(public) if first == 1 else Tip(secret(vector.name, "chain"), secret(vector.name, "signature") * 2)
     previous = Previous(first - 1, 0 if first == 1 else 5, before)
     expected = []
     stubs: dict[int, Destroyed] = {}
@@ -302,13 +318,13 @@ def make_vector(vector: Vector, folder: Path, stored: Path) -> None:
         "verify": vector.target,
         "verdict": vector.verdict,
         "exit_status": vector.exit_status,
-        "device": device_id(identity).hex(),
+        "device": device_id(public).hex(),
         "cipher": vector.cipher.value,
         "segments": expected,
         "recordings": recordings,
         "destroyed": list(vector.destroyed),
     }
-    (folder / "device.pub").write_bytes(encode_device_key(identity))
+    (folder / "device.pub").write_bytes(encode_device_key(public))
     (folder / "station.key").write_bytes(encode_station_key(station_key(vector.name, vector.hybrid)))
     (folder / "expected.json").write_text(json.dumps(answer, indent=1) + "\n", encoding="ascii")
 
