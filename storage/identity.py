@@ -62,7 +62,13 @@ def is_signed(identity: bytes, signature: bytes, data: bytes) -> bool:
 
 
 def encode_signature(r: int, s: int) -> bytes:
-    """Return the 64 bytes of an ECDSA signature of P-256, s in the lower half whichever of the two was given."""
+    """Return the 64 bytes of an ECDSA signature of P-256, s in the lower half whichever of the two was given.
+
+    Raises:
+        FormatError: no such signature.
+    """
+    if not (0 < r < P256_ORDER and 0 < s < P256_ORDER):
+        raise FormatError("not an ECDSA signature of P-256")
     return r.to_bytes(_SCALAR_BYTES, "big") + min(s, P256_ORDER - s).to_bytes(_SCALAR_BYTES, "big")
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from storage.errors import KeyFileError
+from storage.errors import KeyFileError, TpmError
 
 
 class Signer(Protocol):
@@ -59,16 +59,19 @@ class MemorySigner:
 def signer_from_uri(uri: str) -> Signer:
     """Return the signer that a URI names.
 
-    ``memory:`` makes a key that is never written anywhere; ``file:PATH`` reads an Ed25519 private key (PKCS #8 PEM).
+    ``memory:`` makes a key that is never written anywhere; ``file:PATH`` reads an Ed25519 private key (PKCS #8 PEM);
+    ``tpm:HANDLE`` is a key of P-256 in a TPM 2.0, made there if the handle is free (docs/SETTINGS.md, "Identity").
 
     Raises:
-        KeyFileError: unknown scheme, or no such key there.
+        KeyFileError: unknown scheme, no such key there, or the TPM cannot be used.
     """
     scheme, _, rest = uri.partition(":")
     if scheme == "memory" and not rest:
         return MemorySigner.generate()
+    if scheme == "tpm" and rest:
+        return _in_tpm(rest)
     if scheme != "file" or not rest:
-        raise KeyFileError(f"signer {uri!r} is not understood: use memory: or file:PATH")
+        raise KeyFileError(f"signer {uri!r} is not understood: use memory:, file:PATH or tpm:HANDLE")
     path = Path(rest)
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
@@ -78,3 +81,14 @@ def signer_from_uri(uri: str) -> Signer:
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFileError(f"the signing key {path} is not an Ed25519 key")
     return MemorySigner(key)
+
+
+def _in_tpm(rest: str) -> Signer:
+    # Not every device has a TPM, and the package needs C libraries that only those that do have.
+    try:
+        from storage.signer_tpm import TpmPlace, TpmSigner
+    except ImportError as error:
+        raise TpmError(
+            f"a key in a TPM needs the package tpm2-pytss (Debian: python3-tpm2-pytss): {str(error).splitlines()[0]}"
+        ) from None
+    return TpmSigner.find_or_make(TpmPlace.parse(rest))

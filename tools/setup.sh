@@ -32,7 +32,8 @@ need swtpm swtpm
 # What tpm2-pytss, which is published as source only, is built with and against.
 need gcc gcc
 need pkg-config pkg-config
-pkg-config --exists tss2-esys tss2-tctildr 2>/dev/null || missing+=(libtss2-dev)
+# It brings the line to swtpm along, whatever that package is called in this release of Debian.
+pkg-config --exists tss2-esys tss2-tctildr tss2-tcti-swtpm 2>/dev/null || missing+=(libtss2-dev)
 header=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h
 [ -e "$header" ] || missing+=(python3-dev)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)

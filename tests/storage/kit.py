@@ -11,7 +11,7 @@ from storage.envelope import Cipher
 from storage.keyring_file import enrol_device
 from storage.layout import ClockSource, Flags, Light, Stamp
 from storage.particulars import Gap
-from storage.signer import MemorySigner
+from storage.signer import MemorySigner, Signer
 from storage.store import JOURNAL, Segment, Store, StoreSettings
 
 BOOT = bytes(range(16))
@@ -41,9 +41,11 @@ class Device:
     cipher: Cipher = Cipher.CHACHA20_POLY1305
     clock: Clock = field(default_factory=Clock)
     reserve_bytes: int = 0
+    signer: Signer = field(default_factory=lambda: MemorySigner.generate())  # looked up late: a test listens in
+    """Its identity."""
 
     def __post_init__(self) -> None:
-        self.identity = enrol_device(self.state, MemorySigner.generate())
+        self.identity = enrol_device(self.state, self.signer)
 
     @property
     def flash(self) -> Path:
