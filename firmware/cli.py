@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings(options.settings)
         match options.command:
             case "enrol":
-                return _enrol(settings, options.unit, options.policy)
+                return _enrol(settings, options.unit, options.policy, options.identity)
             case "policy":
                 sys.stdout.write(offer_policy(settings.store.state, options.file, SystemClock().read()) + "\n")
                 return _OK
@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     enrolment = add("enrol", "Give the device its identity, its unit and its policy. Once in a device's life.")
     enrolment.add_argument("--unit", type=Path, required=True, help="the unit's public key")
     enrolment.add_argument("--policy", type=Path, required=True, help="the unit's signed policy (TOML)")
+    enrolment.add_argument(
+        "--identity", default="memory:", metavar="URI", help="where it is born: memory: (the default), or tpm:HANDLE"
+    )
     policy = add("policy", "Offer the device a newer policy of its unit; it says why it refuses one.")
     policy.add_argument("file", type=Path, help="the signed policy (TOML)")
     add("check-board", "Light, sound and read every part of the board in turn, for a technician.")
@@ -80,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _enrol(settings: Settings, unit: Path, policy: Path) -> int:
-    device = enrol(settings.store.state, unit, policy, SystemClock().read())
+def _enrol(settings: Settings, unit: Path, policy: Path, identity: str) -> int:
+    device = enrol(settings.store.state, unit, policy, SystemClock().read(), identity)
     sys.stdout.write(f"Device {device.hex()} enrolled; its public key: {settings.store.state}/device.pub\n")
     return _OK
 

@@ -15,14 +15,15 @@ from storage.policy_file import MAX_POLICY_BYTES
 from storage.signer import signer_from_uri
 
 
-def enrol(state: Path, unit: Path, policy: Path, now: ClockReading) -> bytes:
+def enrol(state: Path, unit: Path, policy: Path, now: ClockReading, identity: str = "memory:") -> bytes:
     """Give a device its unit (public key file), its policy and its identity, in `state`; return the device's id.
 
-    The identity comes last: a device that was cut off before is not enrolled, and may be enrolled again.
+    The identity comes last: a device that was cut off before is not enrolled, and may be enrolled again. It is born
+    where the URI `identity` says (`storage.signer`), and is new even where one is there already.
 
     Raises:
-        StorageError: a file is wrong, the policy is refused, the device is enrolled already, or `state` is
-            not writable.
+        StorageError: a file is wrong, the policy is refused, the device is enrolled already, `state` is
+            not writable, or the TPM cannot be used.
         EnrolError: a file cannot be read.
     """
     if is_enrolled(state):
@@ -37,7 +38,7 @@ def enrol(state: Path, unit: Path, policy: Path, now: ClockReading) -> bytes:
     keeper = PolicyKeeper(state)
     keeper.trust(key)
     keeper.offer(data, now.utc_ns, clock_known=now.synchronised)
-    return device_id(enrol_device(state, signer_from_uri("memory:")))
+    return device_id(enrol_device(state, signer_from_uri(identity, anew=True)))
 
 
 def offer_policy(state: Path, file: Path, now: ClockReading) -> str:

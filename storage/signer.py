@@ -56,11 +56,14 @@ class MemorySigner:
         return f"{type(self).__name__}(public={self._public.hex()})"
 
 
-def signer_from_uri(uri: str) -> Signer:
+def signer_from_uri(uri: str, *, anew: bool = False) -> Signer:
     """Return the signer that a URI names.
 
     ``memory:`` makes a key that is never written anywhere; ``file:PATH`` reads an Ed25519 private key (PKCS #8 PEM);
     ``tpm:HANDLE`` is a key of P-256 in a TPM 2.0, made there if the handle is free (docs/SETTINGS.md, "Identity").
+
+    With `anew`, an identity that stands at that handle is erased for a new one: one identity has one chain, so that
+    whoever enrols a device asks for this. A file is read as ever.
 
     Raises:
         KeyFileError: unknown scheme, no such key there, or the TPM cannot be used.
@@ -69,7 +72,7 @@ def signer_from_uri(uri: str) -> Signer:
     if scheme == "memory" and not rest:
         return MemorySigner.generate()
     if scheme == "tpm" and rest:
-        return _in_tpm(rest)
+        return _in_tpm(rest, anew)
     if scheme != "file" or not rest:
         raise KeyFileError(f"signer {uri!r} is not understood: use memory:, file:PATH or tpm:HANDLE")
     path = Path(rest)
@@ -83,12 +86,15 @@ def signer_from_uri(uri: str) -> Signer:
     return MemorySigner(key)
 
 
-def _in_tpm(rest: str) -> Signer:
+def _in_tpm(rest: str, anew: bool) -> Signer:
     # Not every device has a TPM, and the package needs C libraries that only those that do have.
     try:
-        from storage.signer_tpm import TpmPlace, TpmSigner
+        from storage.signer_tpm import TpmPlace, TpmSigner, erase
     except ImportError as error:
         raise TpmError(
             f"a key in a TPM needs the package tpm2-pytss (Debian: python3-tpm2-pytss): {str(error).splitlines()[0]}"
         ) from None
-    return TpmSigner.find_or_make(TpmPlace.parse(rest))
+    place = TpmPlace.parse(rest)
+    if anew:
+        erase(place)
+    return TpmSigner.find_or_make(place)

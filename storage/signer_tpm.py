@@ -154,7 +154,9 @@ class TpmSigner:
 
 
 def erase(place: TpmPlace) -> bool:
-    """Remove the identity at a handle from its TPM, for good; tell whether there was one. For re-enrolment alone.
+    """Remove the identity at a handle from its TPM, for good; tell whether there was one.
+
+    A device that is enrolled records on without it: its segment keys are on its flash.
 
     Raises:
         TpmError: something else stands there, or the TPM does not remove it.

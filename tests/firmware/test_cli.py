@@ -10,9 +10,12 @@ import pytest
 
 from station.keys import load_station_key
 from storage.inventory import SEGMENTS
+from storage.keyfiles import device_id, load_device_key
 from storage.policy import sign_policy
+from storage.signer_tpm import TpmSigner
 from tests.firmware.device import SETTINGS, Held, Kit, python
 from tests.firmware.policies import UNIT, policy_text
+from tests.storage.swtpm import running
 
 
 def one_line(done_stderr: str) -> str:
@@ -30,6 +33,27 @@ def test_enrolling_twice_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "enrolled already" in one_line(done.stderr)
     assert kit.secrets() == before
+
+
+def test_an_identity_in_a_tpm(tmp_path: Path) -> None:
+    """A device whose state was lost gets another identity: one identity has one chain."""
+    kit = Kit.make(tmp_path)
+    shutil.rmtree(tmp_path / "state")
+    done = python("firmware", *kit.enrolment, "--identity", "tpm:0x81100001?tcti=device:/dev/none")
+    assert done.returncode == 2
+    assert "no TPM answers there" in one_line(done.stderr)
+    assert not (tmp_path / "state" / "keyring").exists()
+    found = set()
+    with running(tmp_path / "tpm") as tpm:
+        for _ in range(2):
+            done = python("firmware", *kit.enrolment, "--identity", tpm.uri)
+            assert (done.returncode, done.stderr) == (0, "")
+            identity = load_device_key(tmp_path / "state" / "device.pub")
+            assert device_id(identity).hex() in done.stdout
+            assert TpmSigner.find(tpm.place).public == identity
+            found.add(identity)
+            shutil.rmtree(tmp_path / "state")
+    assert [len(identity) for identity in found] == [33, 33]
 
 
 @pytest.mark.parametrize("command", ["enrol --unit u --policy p", "policy p", "run", "simulate", "check-board"])

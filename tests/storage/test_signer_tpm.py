@@ -135,6 +135,13 @@ def test_erased_it_is_gone_and_the_next_is_another(tpm: SoftTpm) -> None:
     refused(raised, "is another than it was", "identity is gone")
 
 
+def test_asked_for_anew_it_is_another(tpm: SoftTpm) -> None:
+    first = signer_from_uri(tpm.uri, anew=True)
+    second = signer_from_uri(tpm.uri, anew=True)
+    assert first.public != second.public == signer_from_uri(tpm.uri).public
+    assert signer_from_uri("memory:", anew=True).public != signer_from_uri("memory:", anew=True).public
+
+
 def test_the_lock_against_guessing_does_not_stop_a_device(tpm: SoftTpm) -> None:
     """Somebody guesses at another key until the TPM locks itself; the identity signs on."""
     signer = signer_from_uri(tpm.uri)
@@ -280,6 +287,7 @@ def test_a_foreign_key_at_the_handle_is_left_alone(tpm: SoftTpm, kind: str) -> N
         before = bytes(esys.read_public(key)[1])
     for use in (
         lambda: signer_from_uri(tpm.uri),
+        lambda: signer_from_uri(tpm.uri, anew=True),
         lambda: TpmSigner.find(tpm.place),
         lambda: erase(tpm.place),
     ):
