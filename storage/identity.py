@@ -20,7 +20,7 @@ ED25519_BYTES = 32
 P256_BYTES = 33
 _SCALAR_BYTES = 32
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-"""n, the order of the group (SP 800-186, 3.2.1.3)."""
+"""n, the order of the group (SP 800-186)."""
 
 
 def parse_identity(raw: bytes) -> Ed25519PublicKey | ec.EllipticCurvePublicKey:

@@ -48,7 +48,7 @@ can do to it what takes a policy, such as to change its password and be given th
 _BORN_HERE = TPMA_OBJECT.FIXEDTPM | TPMA_OBJECT.FIXEDPARENT | TPMA_OBJECT.SENSITIVEDATAORIGIN | TPMA_OBJECT.USERWITHAUTH
 KEY_ATTRIBUTES = _BORN_HERE | TPMA_OBJECT.NODA | TPMA_OBJECT.SIGN_ENCRYPT | TPMA_OBJECT.ADMINWITHPOLICY
 PARENT_ATTRIBUTES = _BORN_HERE | TPMA_OBJECT.NODA | TPMA_OBJECT.RESTRICTED | TPMA_OBJECT.DECRYPT
-_URI = re.compile(r"(0[xX][0-9a-fA-F]{8})(?:\?tcti=(.+))?")
+_URI = re.compile(r"(0[xX][0-9a-fA-F]{8})(?:\?tcti=([!-~]+))?")
 _FIRST, _LAST = 0x81000000, 0x817FFFFF
 _LAYERS_TPM, _LAYER_LINE = (0, 11), 10
 """Who speaks in the upper half of an error: the TPM itself or its resource manager; the TCTI."""
@@ -81,7 +81,7 @@ class TpmPlace:
         handle = int(match[1], 16) if match else 0
         if not match or not _FIRST <= handle <= _LAST:
             raise TpmError(
-                f"the key tpm:{rest} is not understood: use tpm:0x81100001, or another persistent handle of the "
+                f"the key {f'tpm:{rest}'!r} is not understood: use tpm:0x81100001, or another persistent handle of the "
                 f"owner's (0x{_FIRST:08x} to 0x{_LAST:08x}), and ?tcti=NAME:CONFIGURATION for another TPM than "
                 f"{DEFAULT_TCTI}"
             )
