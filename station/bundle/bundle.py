@@ -51,6 +51,14 @@ class Disclosure:
 
 
 @dataclass(frozen=True, slots=True)
+class Papers:
+    """What says whose device it was: the certificate that it had when it recorded, and the authority's (PEM)."""
+
+    certificate: bytes
+    authority: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Made:
     """A bundle."""
 
@@ -69,6 +77,7 @@ def make_bundle(
     disclosure: Disclosure,
     output: Path,
     *,
+    papers: Papers | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Made:
     """Write a bundle of the sealed segments of one recording; a ZIP where `output` ends in ``.zip``.
@@ -84,6 +93,9 @@ def make_bundle(
             # Beside its place, so that it appears there whole or not at all.
             folder = Path(stack.enter_context(TemporaryDirectory(prefix=".bundle-", dir=output.parent))) / "bundle"
             folder.mkdir(mode=0o700)
+            if papers is not None:
+                _write(folder / "device.crt", papers.certificate)
+                _write(folder / "authority.crt", papers.authority)
             made = _fill(folder, segments, identity, opener, station, recording, disclosure, now())
             if output.suffix == ".zip":
                 _zip(folder, output)

@@ -10,6 +10,7 @@ answers these questions, each from the files alone:
 1. Is the bundle whole, and as the station signed it?          (manifest.json, manifest.sig)
 2. Did this device seal this footage; is anything missing or changed?     (sealed/*.seg, device.pub)
 3. Is the MP4 what was sealed, byte for byte?     (content-keys.json opens the sealed files; recording.mp4)
+4. Whose device was it when it recorded?     (device.crt, of the unit's authority, authority.crt; where they are there)
 
 device.pub and station.pub lie in the bundle for convenience. Ask the unit for both keys on another way, and give them
 with --device and --station: a PEM file, or 64 hexadecimal digits (66 where the device's key lives in a TPM).
@@ -21,6 +22,7 @@ The format of the sealed files is docs/FORMAT.md of the project Getuige; what is
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import struct
 import sys
@@ -37,6 +39,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from cryptography.x509 import Certificate, load_pem_x509_certificate
+from cryptography.x509.oid import NameOID
 
 AUTHENTIC, MISSING, NOT_SIGNED, NOT_AUTHENTIC = (
     "authentic",
@@ -693,6 +697,67 @@ def check_footage(folder: Path, report: Report) -> str:
         return "the sealed files do not open with the content keys that were disclosed"
 
 
+def check_certificate(folder: Path, device: bytes, report: Report) -> tuple[list[str], list[str]]:
+    """Return what the device's certificate says, in lines, and what is wrong with it; nothing where there is none.
+
+    Its subject is the device id, which is the start of the SHA-256 of the identity key: so it says that the unit's
+    authority took in the device with this very key. It is judged at the time of recording, not at today's.
+    """
+    paths = folder / "device.crt", folder / "authority.crt"
+    if not paths[0].exists():
+        return ["none in the bundle: compare the device's key with what the unit tells you"], []
+    try:
+        certificate, authority = (load_pem_x509_certificate(path.read_bytes()) for path in paths)
+        issuer, algorithm = authority.public_key(), certificate.signature_hash_algorithm
+        if not isinstance(issuer, EllipticCurvePublicKey) or algorithm is None:
+            raise FormatError("it is signed with a key of another kind")
+        issuer.verify(certificate.signature, certificate.tbs_certificate_bytes, ECDSA(algorithm))
+    except (OSError, ValueError) as error:
+        return [], [f"device.crt or authority.crt is no certificate: {error}"]
+    except InvalidSignature:
+        return [], ["device.crt is not signed by authority.crt"]
+    wrong = []
+    if named(certificate, NameOID.COMMON_NAME) != sha256(device).digest()[:16].hex():
+        wrong.append("device.crt is another device's")
+    first, last = good_between(certificate)
+    lines = [
+        f"of {named(authority, NameOID.COMMON_NAME)!r}, key {authority_key(issuer)}",
+        f"good from {first:%Y-%m-%d} to {last:%Y-%m-%d}",
+    ]
+    times = [wall_clock(record) for segment in report.segments for record in segment.records]
+    outside = [time for time in times if not first <= time <= last]
+    if outside:
+        lines.append(f"NOT good when this was recorded, by the device's clock: {outside[0]:%Y-%m-%d %H:%M}")
+    else:
+        lines.append("good when this was recorded, by the device's clock")
+    return lines, wrong
+
+
+def named(certificate: Certificate, which: Any) -> str:
+    """Return a part of the subject's name."""
+    return "".join(str(item.value) for item in certificate.subject.get_attributes_for_oid(which))
+
+
+def authority_key(key: EllipticCurvePublicKey) -> str:
+    """Return the SHA-256 of a public key (SubjectPublicKeyInfo), to be compared with what the unit tells."""
+    return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def good_between(certificate: Certificate) -> tuple[datetime.datetime, datetime.datetime]:
+    """Return from when until when a certificate is good. Older releases of `cryptography` leave out the time zone."""
+    found = []
+    for name in ("not_valid_before", "not_valid_after"):
+        time = getattr(certificate, f"{name}_utc", None) or getattr(certificate, name)
+        found.append(time.replace(tzinfo=datetime.timezone.utc))
+    return found[0], found[1]
+
+
+def wall_clock(record: Record) -> datetime.datetime:
+    """Return a chunk's wall-clock time."""
+    seconds = int.from_bytes(record.raw_header[88:96], "big", signed=True) // 1_000_000_000
+    return datetime.datetime.fromtimestamp(0, datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Check the bundle and say what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -717,11 +782,15 @@ def main(arguments: list[str] | None = None) -> int:
     if list(report.recordings) != [recording]:
         wrong.append("the sealed files are not those of the one recording that the manifest names")
     mismatch = check_footage(folder, report)
+    certified, uncertified = check_certificate(folder, device, report)
+    wrong += uncertified
     print(f"recording   {recording}")
     print(f"device      {sha256(device).digest()[:16].hex()}, key {device.hex()}")
     print(f"station     key {station.hex()}")
     if not (options.device and options.station):
         print("            (keys from the bundle itself: compare them with what the unit tells you)")
+    for line in certified:
+        print(f"certificate {line}")
     for segment in report.segments:
         print(f"  {segment.name}: {segment.status}, {len(segment.records)} chunks {segment.problem}")
     for name, item in report.recordings.items():

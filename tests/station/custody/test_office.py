@@ -9,7 +9,7 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from station.authority import load_authority
+from station.authority import Authority, load_authority, new_authority, new_key
 from station.bundle import verify as script
-from station.bundle.bundle import Disclosure, make_bundle
+from station.bundle.bundle import Disclosure, Papers, make_bundle
 from station.cli import app
 from station.dock.status_page import StatusPage
 from station.errors import StationError
@@ -29,7 +29,7 @@ from station.office import load_office_settings, make_office
 from station.opener import FileKeyOpener
 from station.signing import open_signer, write_new_signing_key
 from storage.errors import KeyFileError
-from storage.keyfiles import encode_device_key, load_signing_key
+from storage.keyfiles import device_id, encode_device_key, load_signing_key
 from storage.signer import MemorySigner
 from tests.dock.kit import Docked, Pki
 from tests.firmware.policies import make_policy
@@ -338,6 +338,38 @@ class TestBundle:
         assert script.main([str(copy)]) == 0
         (copy / "more.txt").write_text("x")
         assert script.main([str(copy)]) == 1
+
+    def test_a_certificate_says_whose_device_it_was_when_it_recorded(self, tmp_path: Path) -> None:
+        device = Device(tmp_path / "device")
+        device.shift(parts=1, chunks=4)
+        recorded = datetime.fromtimestamp(EPOCH_NS // 10**9, UTC)
+        authority, stranger = (new_authority(name, recorded) for name in ("Eenheid Noord", "A stranger"))
+        own, other = device_id(device.identity), bytes(range(16))
+
+        def papers(of: bytes, by: Authority, shown: Authority, begun: datetime) -> Papers:
+            return Papers(by.issue_device(of, new_key().public_key(), 30, begun), shown.pem)
+
+        def disclosed(name: str, given: Papers) -> tuple[int, str]:
+            make_bundle(
+                [device.flash / "segments" / "0000000002.seg"], device.identity, FileKeyOpener(device.station),
+                MemorySigner.generate(), RECORDING, GIVEN, tmp_path / name, papers=given,
+            )  # fmt: skip
+            return self.check(tmp_path / name)
+
+        status, text = disclosed("good", papers(own, authority, authority, recorded))
+        assert status == 0
+        assert "certificate of 'Eenheid Noord', key " in text
+        assert "certificate good when this was recorded" in text
+        status, text = disclosed("late", papers(own, authority, authority, recorded + timedelta(days=2)))
+        assert (status, "certificate NOT good when this was recorded" in text) == (0, True), text
+        status, text = disclosed("early", papers(own, authority, authority, recorded - timedelta(days=32)))
+        assert (status, "certificate NOT good when this was recorded" in text) == (0, True), text
+        status, text = disclosed("another", papers(other, authority, authority, recorded))
+        assert (status, "device.crt is another device's" in text) == (1, True), text
+        status, text = disclosed("foreign", papers(own, stranger, authority, recorded))
+        assert (status, "device.crt is not signed by authority.crt" in text) == (1, True), text
+        status, text = disclosed("nonsense", Papers(b"nonsense", authority.pem))
+        assert (status, "is no certificate" in text) == (1, True), text
 
     def test_a_cut_recording_is_disclosed_as_what_it_is(self, tmp_path: Path) -> None:
         device = Device(tmp_path / "device")
