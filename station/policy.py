@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
@@ -18,8 +17,17 @@ from storage.policy_fields import SECTIONS, Policy, keys_of
 from storage.policy_file import MAX_POLICY_BYTES
 
 
-def template(unit: str, serial: int, issued: datetime, days: int, recipients: Sequence[Recipient]) -> str:
+def template(
+    unit: str,
+    serial: int,
+    issued: datetime,
+    days: int,
+    recipients: Sequence[Recipient],
+    receipt_keys: Sequence[bytes] = (),
+) -> str:
     """Return a policy to fill in: every key with its meaning, its range, and its default.
+
+    `receipt_keys` are the raw public signing keys of the stations whose receipts devices obey.
 
     Raises:
         PolicyError: what was given can be in no policy.
@@ -30,6 +38,7 @@ def template(unit: str, serial: int, issued: datetime, days: int, recipients: Se
         "issued": issued,
         "expires": issued + timedelta(days=days),
         "recipients": tuple(recipients),
+        "receipt_keys": tuple(key.hex() for key in receipt_keys),
     }
     lines = ["# A unit's policy: see docs/POLICY.md. It takes effect once it is signed.", ""]
     lines += ["# Version of this format.", f"format = {FORMAT}"]
@@ -37,7 +46,7 @@ def template(unit: str, serial: int, issued: datetime, days: int, recipients: Se
         if name:
             lines += ["", f"[{name}]"]
         for key, (what, default) in keys_of(kind).items():
-            value = given[key] if default is MISSING else default
+            value = given.get(key, default)
             lines += [f"# {_sentence(what.meaning)}", f"# {_sentence(what.rule.says)}", f"{key} = {_toml(value)}"]
     text = "\n".join([*lines, ""])
     parse_draft(text.encode("utf-8", "surrogateescape"))  # a name typed in another encoding is refused there

@@ -38,6 +38,10 @@ def keygen_command(
 @policy_app.command("template")
 def template_command(
     recipient: Annotated[list[Path], typer.Option(help="A station's public key file; once for each.")],
+    receipt_key: Annotated[
+        list[Path] | None,
+        typer.Option(help="The public signing key file (signing.pub) of a station whose receipts devices obey."),
+    ] = None,
     unit: Annotated[str, typer.Option(help="Name of the unit.")] = "Name of the unit",
     serial: Annotated[int, typer.Option(help="Higher than any policy of the unit before.")] = 1,
     days: Annotated[int, typer.Option(min=1, max=3660, help="How long devices may take it.")] = 365,
@@ -45,7 +49,8 @@ def template_command(
     """Print a policy with all keys, their meaning and their defaults, to fill in and sign."""
     recipients = [load_recipient(path) for path in recipient]
     issued = datetime.now(UTC).replace(microsecond=0)
-    say(template(unit, serial, issued, days, recipients).removesuffix("\n"))
+    keys = [load_signing_key(path, "station's signing key") for path in receipt_key or []]
+    say(template(unit, serial, issued, days, recipients, keys).removesuffix("\n"))
 
 
 @policy_app.command("sign")

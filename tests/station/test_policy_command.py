@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from station.cli import app, main
+from station.signing import write_new_signing_key
+from storage.keyfiles import load_signing_key
+from storage.policy import parse_policy
 from tools.docs.policy import page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -66,6 +69,17 @@ def test_from_nothing_to_a_checked_policy(unit: Unit) -> None:
     assert "14" in said
     assert (unit.base / "unit.key").stat().st_mode & 0o777 == 0o600
     assert (unit.base / "unit.pub").read_text() not in said
+
+
+def test_stations_whose_receipts_devices_obey_are_named_by_their_key_files(unit: Unit) -> None:
+    signer = write_new_signing_key(unit.base / "signing.key", b"")
+    more = ("--recipient", unit.base / "station.pub", "--receipt-key", signer)
+    unit.draft.write_text(run("policy", "template", *more))
+    unit.sign()
+    policy = parse_policy(unit.signed.read_bytes(), load_signing_key(unit.base / "unit.pub", "key"))
+    assert policy.evidence.receipt_keys == (load_signing_key(signer, "key").hex(),)
+    assert "cannot read the station's signing key" in run("policy", "template", *more[:3], "none", status=2)
+    assert "twice" in run("policy", "template", *more, *more[2:], status=2)
 
 
 def test_a_changed_policy_is_refused(unit: Unit) -> None:

@@ -19,7 +19,7 @@ done when the light is broken. Devices obey it; anybody can read it, and check i
 
 ```
 python -m station policy keygen --output unit.key
-python -m station policy template --recipient station.pub --unit "Team West" > draft.toml
+python -m station policy template --recipient station.pub --receipt-key signing.pub --unit "Team West" > draft.toml
 python -m station policy sign draft.toml --key unit.key --output policy.toml
 python -m station policy check policy.toml --unit unit.pub
 python -m firmware enrol --settings device.toml --unit unit.pub --policy policy.toml
