@@ -1,4 +1,4 @@
-"""The device's command line: ``python -m firmware enrol | policy | run | simulate | check-board | companion``."""
+"""The device's command line: ``python -m firmware enrol | policy | run | console | simulate | check-board``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drivers.errors import DriverError
 from drivers.microphone.protocol import Microphone
 from firmware.appliance import Snapshot
 from firmware.check_board import BoardParts, check_board, places_of
-from firmware.companion_command import add_arguments, companion
+from firmware.console.command import console
 from firmware.enrolling import enrol, offer_policy
 from firmware.errors import FirmwareError
 from firmware.parts import Parts
@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return companion(options.act, settings.board, options.port, options.config, sys.stdout)
             case "run":
                 return _run(settings)
+            case "console":
+                return console(settings, options.port)
             case _:
                 from firmware.simulate import simulate
 
@@ -79,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     add("check-board", "Light, sound and read every part of the board in turn, for a technician.")
     add_arguments(add("companion", "Say which program the companion controller runs, or put this firmware's on it."))
     add("run", "Be the device: wait for the button, record, until told to end (SIGTERM).")
+    cable = add("console", "Answer a technician at the USB serial port, until told to end (SIGTERM).")
+    cable.add_argument("--port", type=Path, default=Path("/dev/ttyGS0"), help="the serial port; %(default)s by default")
     add("simulate", "Be the device in a terminal: keys are the button, the screen shows light and state.")
     return parser
 

@@ -61,6 +61,16 @@ class DockOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class EnrolmentOptions:
+    """How the device is enrolled at the technician's cable."""
+
+    identity: str = "memory:"
+    """Where the identity is born: a URI of `storage.signer`."""
+    serial_file: Path = Path("/proc/device-tree/serial-number")
+    """Where the kernel says the board's serial number."""
+
+
+@dataclass(frozen=True, slots=True)
 class TlsOptions:
     """TLS identity of the device; another key than the one that signs evidence."""
 
@@ -83,6 +93,7 @@ class Settings:
     live: LiveOptions = LiveOptions()
     dock: DockOptions = DockOptions()
     tls: TlsFiles = _NO_TLS
+    enrolment: EnrolmentOptions = EnrolmentOptions()
 
 
 _T = TypeVar("_T")
@@ -110,12 +121,13 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"cannot read the settings {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"the settings {path} are not TOML: {error}") from None
-    for name in sorted(data.keys() - {"store", "recording", "hardware", "live", "dock", "tls"}):
+    for name in sorted(data.keys() - {"store", "recording", "hardware", "live", "dock", "tls", "enrolment"}):
         raise SettingsError(f"{path}: unknown section {name!r}")
     store = _section(path, data, "store", StoreOptions)
     base = path.resolve().parent
     hardware = _section(path, data, "hardware", HardwareOptions)
     tls = _section(path, data, "tls", TlsOptions)
+    enrolment = _section(path, data, "enrolment", EnrolmentOptions)
     return Settings(
         StoreOptions(
             flash=base / store.flash,
@@ -128,6 +140,7 @@ def load_settings(path: Path) -> Settings:
         _section(path, data, "live", LiveOptions),
         _section(path, data, "dock", DockOptions),
         TlsFiles(base / tls.authority, base / tls.certificate, base / tls.key),
+        EnrolmentOptions(enrolment.identity, base / enrolment.serial_file),
     )
 
 

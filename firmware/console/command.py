@@ -1,0 +1,33 @@
+"""``python -m firmware console``: be the device at the technician's cable, until SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+from drivers.clock.system import SystemClock
+from firmware.console.dispatcher import Dispatcher
+from firmware.console.gate import Gate
+from firmware.console.handlers import make_handlers
+from firmware.console.place import Place
+from firmware.console.service import ConsoleService
+from firmware.service import Service
+from firmware.settings import Settings
+from wire.answering import Answering
+from wire.serial_line import SerialLine
+
+
+def console(settings: Settings, port: Path) -> int:
+    """Answer at `port` until told to end; return the exit status."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    place = Place(settings, SystemClock())
+    gate = Gate(place.device, place.unit, place.on_record_ns, place.clock)
+    answering = Answering(place.greeting, Dispatcher(make_handlers(place), gate).handle)
+    with Service.from_environment() as service:
+        service.ready("at the cable")
+        ConsoleService(lambda: SerialLine(port), answering, stop, on_round=service.alive).run()
+        service.stopping()
+    return 0
