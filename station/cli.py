@@ -24,6 +24,7 @@ from station.live.command import authority_app, live_commands
 from station.office_commands import device_app, office_app, people_app, review_app
 from station.opener import FileKeyOpener
 from station.policy_commands import policy_app
+from station.technician_commands import technician_app
 from station.timeline_command import tell
 from storage.durable import replace_file
 from storage.errors import StorageError
@@ -44,6 +45,7 @@ app.add_typer(people_app, name="people")
 app.add_typer(device_app, name="device")
 app.add_typer(review_app, name="review")
 app.add_typer(audit_app, name="audit")
+app.add_typer(technician_app, name="technician")
 app.command("dock")(dock_command)
 
 Store = Annotated[Path, typer.Argument(help="A store, a folder of .seg files, or one .seg file.")]

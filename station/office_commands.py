@@ -101,7 +101,12 @@ def people_remove_command(number: str, station: Folder, by: Annotated[str, typer
         office.accounts.remove(by, number)
 
 
-def _technician(office: Office, person: Person) -> Office:
+def require_technician(office: Office, person: Person) -> Office:
+    """Return the station for somebody who may deal with devices.
+
+    Raises:
+        RefusedError: somebody else.
+    """
     if role_for(person, Act.DEVICE) is None:
         raise RefusedError("devices are a technician's; nothing was changed")
     return office
@@ -114,7 +119,7 @@ def device_add_command(
 ) -> None:  # fmt: skip
     """Take a device in."""
     with acting(station, who, password_file) as (office, person):
-        say(_technician(office, person).devices.enrol(person.number, load_device_key(public), name))
+        say(require_technician(office, person).devices.enrol(person.number, load_device_key(public), name))
 
 
 @device_app.command("revoke")
@@ -123,7 +128,7 @@ def device_revoke_command(
 ) -> None:
     """Take nothing from a device any more."""
     with acting(station, who, password_file) as (office, person):
-        _technician(office, person).devices.revoke(person.number, device, reason)
+        require_technician(office, person).devices.revoke(person.number, device, reason)
 
 
 @device_app.command("assign")
@@ -133,14 +138,14 @@ def device_assign_command(
 ) -> None:  # fmt: skip
     """Say who carries a device from now on."""
     with acting(station, who, password_file) as (office, person):
-        _technician(office, person).devices.assign(person.number, device, officer)
+        require_technician(office, person).devices.assign(person.number, device, officer)
 
 
 @device_app.command("list")
 def device_list_command(station: Folder, who: Who, password_file: PasswordFile = None) -> None:
     """List the devices."""
     with acting(station, who, password_file) as (office, person):
-        for item in _technician(office, person).devices.all():
+        for item in require_technician(office, person).devices.all():
             state = f"revoked: {item.revoked}" if item.revoked else "enrolled"
             say(f"{item.id}  {item.name or '-'}  {state}; seen up to segment {item.seen_segment}")
 
