@@ -17,6 +17,7 @@ from firmware.appliance import Snapshot
 from firmware.check_board import BoardParts, check_board, places_of
 from firmware.console.command import console
 from firmware.enrolling import enrol, offer_policy
+from firmware.enrolment.settling import Places, settle
 from firmware.errors import FirmwareError
 from firmware.parts import Parts
 from firmware.service import Service
@@ -138,6 +139,11 @@ def _check_board(settings: Settings) -> int:
 
 def _run(settings: Settings) -> int:
     hold_back()
+    try:
+        settle(Places(settings.store.state, settings.store.flash, settings.tls))
+    except (FirmwareError, StorageError, OSError) as error:
+        # Who it was it still is, or the store says that it does not fit its keys any more.
+        _log.warning("an enrolment that was granted cannot be finished: %s", error)
     with (
         Service.from_environment() as service,
         Device(settings, Parts(settings.board), lambda snapshot: _tell(service, snapshot), service) as device,

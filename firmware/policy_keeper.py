@@ -91,6 +91,15 @@ class PolicyKeeper:
         except OSError as error:
             raise PolicyError(f"cannot write the unit's key {self._anchor}: {error.strerror}") from error
 
+    def forget(self) -> None:
+        """Let go of unit and policy: for a device without an identity, which belongs to nobody.
+
+        Raises:
+            OSError: the medium refused.
+        """
+        for path in (self._note, self._policy, self._anchor):
+            path.unlink(missing_ok=True)
+
     def load(self) -> Kept:
         """Return the policy in force. Its expiry is not judged: `Policy.expired_at` says when to warn.
 
@@ -106,6 +115,14 @@ class PolicyKeeper:
         except PolicyError as error:
             return Kept(policy, str(error))
         return Kept(policy)
+
+    def replays(self, data: bytes) -> str:
+        """Return why a policy of this unit would be refused as older than what was taken before, or an empty text.
+
+        Raises:
+            PolicyError: it is not this unit's, or malformed.
+        """
+        return self._taken().refuses(parse_policy(data, self._unit()))
 
     def offer(self, data: bytes, utc_ns: int, *, clock_known: bool) -> Policy:
         """Take a policy if it is this unit's, well-formed, in date and newer; return the policy then in force.
@@ -188,6 +205,17 @@ class PolicyKeeper:
             replace_file(self._note, f"{taken.serial} {taken.digest.hex()}\n".encode("ascii"))
         except OSError as error:
             raise PolicyError(f"cannot note the policy's serial in {self._note}: {error.strerror}") from error
+
+
+def judge(data: bytes, unit: bytes, utc_ns: int) -> Policy:
+    """Return a policy that a device of that unit may take at that time (wall clock, ns since 1970); keep nothing.
+
+    Raises:
+        PolicyError: it may not, with the reason.
+    """
+    policy = _checked(parse_policy(data, unit))
+    _judge_dates(policy, utc_ns)
+    return policy
 
 
 def _there(path: Path) -> bool:

@@ -25,11 +25,12 @@ from firmware.checks import make_checks
 from firmware.companion_program import ProgramLog, carried_program
 from firmware.custodian import Custodian
 from firmware.docking import Docking
+from firmware.enrolment.watch import EnrolmentWatch
 from firmware.errors import FirmwareError
 from firmware.gesture import GestureReader, GestureTimes
 from firmware.hardware import Hardware, make_hardware
 from firmware.health import HealthWatch
-from firmware.inputs import Docked, Fall, Input, Trouble
+from firmware.inputs import Docked, Fall, Input, PowerOff, Trouble
 from firmware.light_witness import LightWitness
 from firmware.line_counts import LineCounts
 from firmware.live_uplink import LiveUplink, health_of
@@ -114,6 +115,9 @@ class Device:
             self.hardware: Hardware = make_hardware(parts, self._stack, clock)
             self._link = parts.link
             self._link_fault = ""
+            self._enrolment = EnrolmentWatch(
+                settings.store.state, self.hardware.clock.monotonic_ns, enrolled=self.policy is not None
+            )
             self._wire(settings, keeper, kept.trouble, on_change, sync)
         except BaseException:
             self._stack.close()
@@ -335,6 +339,11 @@ class Device:
         if self.uplink is not None and not self.uplink.alive and not self._uplink_missed:
             self._uplink_missed = True
             self._put(Trouble("live", "its thread ended by itself: nothing goes out; restart the device"))
+        if self._enrolment.due(self.appliance.snapshot.state):
+            _log.info("enrolled: ending, to be started anew")
+            if self.store is not None:
+                self.recorder.note("enrolment")
+            self._put(PowerOff())
         if not self.signaller.alive:
             raise FirmwareError("the signaller ended by itself: the device can tell nobody what it does")
 

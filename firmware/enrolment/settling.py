@@ -1,0 +1,139 @@
+"""Finishing what was granted. Each step may be done twice; the keyring comes last, and makes the device enrolled.
+
+Console and recorder both call this when they start, so that power may go at any instant. An identity that replaces
+another needs the store for itself: there the recorder does it, at its start, after it has ended for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from firmware.enrolment.evidence import RecorderRunsError, set_aside, store_locked
+from firmware.enrolment.staging import Staging
+from firmware.errors import EnrolError
+from firmware.policy_keeper import PolicyKeeper
+from storage.durable import replace_file
+from storage.errors import EnrolmentError, KeyFileError
+from storage.keyfiles import device_id, encode_device_key, load_device_key
+from storage.keyring_file import KeyringFile, is_enrolled
+from storage.ratchet import decode
+from storage.tls import TlsFiles
+from wire.enrolment import Grant, Kind, Request
+
+_S = 1_000_000_000
+
+
+class Settled(Enum):
+    """How it stands."""
+
+    NOTHING = "nothing"
+    """Nothing was to be finished."""
+    DONE = "done"
+    WAITING = "waiting"
+    """For the recorder to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a device keeps what enrolment writes."""
+
+    state: Path
+    flash: Path
+    tls: TlsFiles
+
+
+def settle(places: Places) -> Settled:
+    """Finish an enrolment that was granted, if there is one.
+
+    Raises:
+        EnrolError, StorageError: it cannot be finished; the text says why.
+        OSError: the medium refused. It may be called again.
+    """
+    staging = Staging(places.state)
+    if not staging.granted:
+        return Settled.NOTHING
+    with staging.locked():
+        return settle_locked(places, staging)
+
+
+def settle_locked(places: Places, staging: Staging) -> Settled:
+    """Do the same for whoever holds the staging folder."""
+    request, grant = staging.request(), staging.grant()
+    if grant is None:
+        return Settled.NOTHING
+    if request is None or grant.request != request.digest:
+        staging.clear()  # power went while it was erased, after all was done
+        return Settled.NOTHING
+    present, sound = _present(places.state)
+    if request.kind is Kind.RENEWAL:
+        if present != request.identity or not sound:
+            raise EnrolError("a renewal is staged for an identity that this device does not have: remove it")
+        _write_tls(places, staging, grant)
+        _write_papers(places, grant, known_unit=True)
+    elif present != request.identity or not sound:
+        if sound and present is not None and (request.kind is Kind.FIRST or device_id(present) != request.replaces):
+            raise EnrolError("the device was enrolled otherwise meanwhile: remove what is staged")
+        try:
+            with store_locked(places.flash):
+                _replace(places, staging, request, grant, present)
+        except RecorderRunsError:
+            return Settled.WAITING
+    staging.clear()
+    return Settled.DONE
+
+
+def _replace(places: Places, staging: Staging, request: Request, grant: Grant, present: bytes | None) -> None:
+    """Give the device another identity, or its first."""
+    state = places.state
+    keyring = decode(staging.keyring)
+    if keyring.identity != request.identity:
+        raise EnrolError("the staged keyring is not that of the staged request: remove what is staged")
+    _write_tls(places, staging, grant)
+    _write_papers(places, grant, known_unit=present is not None)
+    old = _public(state)
+    if old is not None and old != request.identity:
+        set_aside(places.flash, encode_device_key(old), f"before-{device_id(old).hex()[:8]}")
+    elif present is None:
+        set_aside(places.flash, None, "before-unknown")
+    replace_file(state / "device.pub", encode_device_key(request.identity), mode=0o644)
+    KeyringFile(state).save(keyring)  # overwrites the old one: its keys are gone
+
+
+def _write_tls(places: Places, staging: Staging, grant: Grant) -> None:
+    tls = places.tls
+    for path in (tls.key, tls.certificate, tls.authority):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace_file(tls.key, staging.tls_key, erase_old=True)
+    replace_file(tls.certificate, grant.certificate.encode("ascii"), mode=0o644)
+    replace_file(tls.authority, grant.authority.encode("ascii"), mode=0o644)
+
+
+def _write_papers(places: Places, grant: Grant, *, known_unit: bool) -> None:
+    """Write unit, policy, name and time. A policy that the device took meanwhile and that is newer stays."""
+    keeper = PolicyKeeper(places.state)
+    if not known_unit:
+        keeper.forget()
+    keeper.trust(grant.unit)
+    if keeper.load().policy is None or not keeper.replays(grant.policy):
+        keeper.offer(grant.policy, 0, clock_known=False)  # its dates were judged when it was granted
+    replace_file(places.state / "name", grant.name.encode("utf-8"), mode=0o644)
+    replace_file(places.state / "time.known", b"%d" % (grant.utc_s * _S))
+
+
+def _present(state: Path) -> tuple[bytes | None, bool]:
+    """Return the identity in force, and whether its keyring is sound."""
+    if not is_enrolled(state):
+        return None, True
+    try:
+        return KeyringFile(state).load().identity, True
+    except EnrolmentError:
+        return _public(state), False
+
+
+def _public(state: Path) -> bytes | None:
+    try:
+        return load_device_key(state / "device.pub")
+    except KeyFileError:
+        return None
