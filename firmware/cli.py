@@ -26,6 +26,7 @@ from firmware.signals import hold_back, power_off_on_signal
 from firmware.simulated_bench import SimulatedBench
 from firmware.wiring import Device
 from storage.errors import StorageError
+from wire.errors import WireError
 
 _OK, _FAULT, _UNUSABLE = 0, 1, 2
 _log = logging.getLogger("getuige")
@@ -141,7 +142,7 @@ def _run(settings: Settings) -> int:
     hold_back()
     try:
         settle(Places(settings.store.state, settings.store.flash, settings.tls))
-    except (FirmwareError, StorageError, OSError) as error:
+    except (FirmwareError, StorageError, WireError, OSError) as error:
         # Who it was it still is, or the store says that it does not fit its keys any more.
         _log.warning("an enrolment that was granted cannot be finished: %s", error)
     with (

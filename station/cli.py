@@ -18,8 +18,10 @@ from station.asking import Passphrase, PassphraseFile, new_passphrase, passphras
 from station.audit.command import audit_app
 from station.console import say
 from station.dock.command import dock_command
+from station.enrolment.command import enrol_command
 from station.errors import StationError
 from station.keys import load_station_key, write_new_key
+from station.label_command import label_command
 from station.live.command import authority_app, live_commands
 from station.office_commands import device_app, office_app, people_app, review_app
 from station.opener import FileKeyOpener
@@ -47,6 +49,8 @@ app.add_typer(review_app, name="review")
 app.add_typer(audit_app, name="audit")
 app.add_typer(technician_app, name="technician")
 app.command("dock")(dock_command)
+app.command("enrol")(enrol_command)
+app.command("label")(label_command)
 
 Store = Annotated[Path, typer.Argument(help="A store, a folder of .seg files, or one .seg file.")]
 DeviceKey = Annotated[Path, typer.Option("--device-key", help="The device's public identity key (PEM).")]

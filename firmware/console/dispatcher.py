@@ -51,7 +51,11 @@ class Dispatcher:
                 who = self._gate.check(asked)
                 _log.info("console: %s, by %s", handler.verb, who.name)
             return handler.handle(asked)
-        except (FirmwareError, StorageError, DriverError, CaptureError) as error:
+        except (FirmwareError, StorageError) as error:
+            # What a medium or a part refused may be mended, and tried again; a decision stands.
+            code = "failed" if isinstance(error.__cause__, OSError) else "refused"
+            raise RefusedError(code, str(error)) from None
+        except (DriverError, CaptureError) as error:
             raise RefusedError("failed", str(error)) from None
         except OSError as error:
             raise RefusedError("failed", f"{handler.verb}: {error.strerror or error}") from None

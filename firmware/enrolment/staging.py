@@ -19,7 +19,7 @@ from firmware.errors import EnrolError
 from storage.durable import replace_file, sync_directory
 from wire.bodies import MOST_GIVEN_BYTES
 from wire.enrolment import Grant, Request, parse_grant, parse_request
-from wire.errors import MessageError
+from wire.errors import MessageError, RefusedError
 from wire.plain import decode, encode
 
 _MOST_BYTES = 1024 * 1024
@@ -38,7 +38,7 @@ class Staging:
         """Keep console and recorder from finishing the same enrolment at once.
 
         Raises:
-            EnrolError: the other one is at it.
+            RefusedError: the other one is at it.
             OSError: the folder cannot be made.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ class Staging:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise EnrolError("an enrolment is just being finished: try again in a moment") from None
+                raise RefusedError("busy", "an enrolment is just being finished: try again in a moment") from None
             yield
         finally:
             os.close(fd)

@@ -1,4 +1,4 @@
-"""``python -m hardware.flash write | label``. Exit status: 0 all good, 1 a card failed, 2 nothing was begun."""
+"""``python -m hardware.flash write``. Exit status: 0 all good, 1 a card failed, 2 nothing was begun."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hardware.flash.errors import FlashError
-from hardware.flash.label import Label, write_labels
 from hardware.flash.target import Target, look_at
 from hardware.flash.writer import Image, load_image, write
 
@@ -23,10 +22,6 @@ def main(arguments: Sequence[str] | None = None, ask: Callable[[str], str] = inp
     """Run it."""
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "label":
-            made = write_labels([Label(options.device, options.fingerprint, options.name)], options.output)
-            sys.stdout.write("".join(f"{path}\n" for path in made))
-            return 0
         return _write(options.image, options.device, yes=options.yes, ask=ask)
     except FlashError as error:
         sys.stderr.write(f"flash: {error}\n")
@@ -37,17 +32,12 @@ def main(arguments: Sequence[str] | None = None, ask: Callable[[str], str] = inp
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="flash", description="Write an image to cards, and labels for devices.")
+    parser = argparse.ArgumentParser(prog="flash", description="Write an image to cards.")
     commands = parser.add_subparsers(dest="command", required=True)
     card = commands.add_parser("write", help="write an image to one or several cards at once, and read it back")
     card.add_argument("--image", type=Path, required=True)
     card.add_argument("--device", type=Path, required=True, action="append", help="such as /dev/sdX; once for each")
     card.add_argument("--yes", action="store_true", help="do not ask: for programs")
-    label = commands.add_parser("label", help="a label with a QR code, as SVG and PDF")
-    label.add_argument("--device", required=True, help="device id, 32 hexadecimal digits")
-    label.add_argument("--fingerprint", required=True, help="SHA-256 of its public key, 64 hexadecimal digits")
-    label.add_argument("--name", default="")
-    label.add_argument("--output", type=Path, required=True, help="the PDF; the SVG goes beside it")
     return parser
 
 

@@ -13,7 +13,6 @@ import pytest
 
 from hardware.flash.__main__ import main
 from hardware.flash.errors import FlashError
-from hardware.flash.label import Label, label_of, svg
 from hardware.flash.target import Places, look_at
 from hardware.flash.writer import load_image, write
 
@@ -185,30 +184,6 @@ def test_an_image_that_changes_meanwhile_is_noticed(tmp_path: Path, image: Path)
     (tmp_path / "empty").write_bytes(b"")
     with pytest.raises(FlashError, match="is empty"):
         load_image(tmp_path / "empty")
-
-
-def test_a_label_says_who_the_device_is_to_people_and_to_readers(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    label = label_of(bytes(range(32)), "camera 7")
-    assert label.fingerprint.startswith(label.device)
-    output = tmp_path / "labels.pdf"
-    arguments = ["label", "--device", label.device, "--fingerprint", label.fingerprint, "--name", "camera 7",
-                 "--output", str(output)]  # fmt: skip
-    assert main(arguments) == 0
-    made = [Path(line) for line in capsys.readouterr().out.split()]
-    assert output.read_bytes().startswith(b"%PDF")
-    assert made == [output, tmp_path / f"labels-{label.device[:8]}.svg"]
-    picture = made[1].read_text()
-    assert label.device[:8] in picture
-    assert picture == svg(label)
-    assert "&lt;b&gt;" in svg(Label(label.device, label.fingerprint, "<b>"))
-    for wrong in (("--device", "x"), ("--fingerprint", "x"), ("--name", "x" * 25)):
-        broken = list(arguments)
-        broken[broken.index(wrong[0]) + 1] = wrong[1]
-        assert main(broken) == 2
-        assert "a label" in capsys.readouterr().err
-    assert main([*arguments[:-1], str(tmp_path / "none" / "x.pdf")]) == 2
 
 
 def test_it_runs_as_a_program(tmp_path: Path, image: Path) -> None:

@@ -11,14 +11,14 @@ from xml.sax.saxutils import escape
 import segno
 from fpdf import FPDF
 
-from hardware.flash.errors import FlashError
+from station.errors import StationError
 
 _DEVICE = re.compile(r"[0-9a-f]{32}")
 _WIDTH_MM, _HEIGHT_MM = 62.0, 29.0
 """A common size of label printers' rolls."""
 _QR_MM = 25.0
 _MARGIN_MM = 2.0
-_SCALE = 10
+NAME_CHARACTERS_ON_LABEL = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ def checked(label: Label) -> Label:
     """Return a label that can be printed.
 
     Raises:
-        FlashError: an id, fingerprint or name that is none.
+        StationError: an id, fingerprint or name that is none.
     """
     if not _DEVICE.fullmatch(label.device) or not re.fullmatch(r"[0-9a-f]{64}", label.fingerprint):
-        raise FlashError("a label has a device id of 32 and a fingerprint of 64 hexadecimal digits")
-    if len(label.name) > 24 or not label.name.isprintable():
-        raise FlashError("a label's name has up to 24 printable characters")
+        raise StationError("a label has a device id of 32 and a fingerprint of 64 hexadecimal digits")
+    if len(label.name) > NAME_CHARACTERS_ON_LABEL or not label.name.isprintable():
+        raise StationError(f"a label's name has up to {NAME_CHARACTERS_ON_LABEL} printable characters")
     return label
 
 
@@ -91,7 +91,7 @@ def write_labels(labels: list[Label], output: Path) -> list[Path]:
     """Write an SVG for each label, and one PDF, `output`, with a page for each; return what was written.
 
     Raises:
-        FlashError: the disk does not take it.
+        StationError: the disk does not take it.
     """
     pdf = FPDF(unit="mm", format=(_HEIGHT_MM, _WIDTH_MM), orientation="L")
     pdf.set_auto_page_break(auto=False)
@@ -105,7 +105,7 @@ def write_labels(labels: list[Label], output: Path) -> list[Path]:
             made.append(path)
         pdf.output(str(output))
     except OSError as error:
-        raise FlashError(f"cannot write the labels beside {output}: {error.strerror}") from None
+        raise StationError(f"cannot write the labels beside {output}: {error.strerror}") from None
     return [output, *made]
 
 

@@ -1,0 +1,1 @@
+"""Enrolment at the technician's cable, the station's side (docs/ENROL.md)."""
