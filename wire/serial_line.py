@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import termios
 from pathlib import Path
 from types import TracebackType
@@ -77,8 +79,6 @@ class SerialLine:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, OSError) and error.errno == 11:
-        return "another program has it open"
+    if isinstance(error, OSError) and error.errno:
+        return "another program has it open" if error.errno == errno.EAGAIN else os.strerror(error.errno)
     return str(error).splitlines()[0] if str(error) else type(error).__name__

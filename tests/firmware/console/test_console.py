@@ -194,7 +194,7 @@ def test_a_port_that_comes_late_and_goes_is_opened_again(kit: Kit, tmp_path: Pat
 
 
 def test_a_port_is_one_programs(tmp_path: Path) -> None:
-    with Cable() as cable, SerialLine(cable.station), pytest.raises(LineLostError, match="cannot open"):
+    with Cable() as cable, SerialLine(cable.station), pytest.raises(LineLostError, match="another program has it open"):
         SerialLine(cable.station)
     with pytest.raises(LineLostError, match="No such file"):
         SerialLine(tmp_path / "none")
