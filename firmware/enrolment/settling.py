@@ -6,22 +6,23 @@ another needs the store for itself: there the recorder does it, at its start, af
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from firmware.enrolment.evidence import RecorderRunsError, set_aside, store_locked
 from firmware.enrolment.staging import Staging
-from firmware.errors import EnrolError
 from firmware.policy_keeper import PolicyKeeper
 from storage.durable import replace_file
-from storage.errors import EnrolmentError, KeyFileError
+from storage.errors import EnrolmentError, FormatError, KeyFileError
 from storage.keyfiles import device_id, encode_device_key, load_device_key
 from storage.keyring_file import KeyringFile, is_enrolled
 from storage.ratchet import decode
 from storage.tls import TlsFiles
 from wire.enrolment import Grant, Kind, Request
 
+_log = logging.getLogger("getuige")
 _S = 1_000_000_000
 
 
@@ -48,7 +49,8 @@ def settle(places: Places) -> Settled:
     """Finish an enrolment that was granted, if there is one.
 
     Raises:
-        EnrolError, StorageError: it cannot be finished; the text says why.
+        StorageError: it cannot be finished; the text says why.
+        RefusedError: somebody else is just finishing it.
         OSError: the medium refused. It may be called again.
     """
     staging = Staging(places.state)
@@ -63,18 +65,16 @@ def settle_locked(places: Places, staging: Staging) -> Settled:
     request, grant = staging.request(), staging.grant()
     if grant is None:
         return Settled.NOTHING
-    if request is None or grant.request != request.digest:
-        staging.clear()  # power went while it was erased, after all was done
-        return Settled.NOTHING
     present, sound = _present(places.state)
+    why = _moot(staging, request, grant, present, sound=sound)
+    if request is None or why:
+        _log.warning("an enrolment that was granted is dropped: %s", why)
+        staging.clear()
+        return Settled.NOTHING
     if request.kind is Kind.RENEWAL:
-        if present != request.identity or not sound:
-            raise EnrolError("a renewal is staged for an identity that this device does not have: remove it")
         _write_tls(places, staging, grant)
         _write_papers(places, grant, known_unit=True)
     elif present != request.identity or not sound:
-        if sound and present is not None and (request.kind is Kind.FIRST or device_id(present) != request.replaces):
-            raise EnrolError("the device was enrolled otherwise meanwhile: remove what is staged")
         try:
             with store_locked(places.flash):
                 _replace(places, staging, request, grant, present)
@@ -84,12 +84,27 @@ def settle_locked(places: Places, staging: Staging) -> Settled:
     return Settled.DONE
 
 
+def _moot(staging: Staging, request: Request | None, grant: Grant, present: bytes | None, *, sound: bool) -> str:
+    """Return why what is staged means nothing any more; an empty text where it does. Nobody can log in to remove it."""
+    if request is None or grant.request != request.digest:
+        return "it is for another request, or none"  # such as where power went while it was erased, all being done
+    if request.kind is Kind.RENEWAL:
+        return "" if present == request.identity and sound else "it is for an identity that this device does not have"
+    if present == request.identity and sound:
+        return ""
+    if present is not None and sound and (request.kind is Kind.FIRST or device_id(present) != request.replaces):
+        return "the device was enrolled otherwise meanwhile"
+    try:
+        staged = decode(staging.keyring).identity
+    except (OSError, FormatError):
+        staged = b""
+    return "" if staged == request.identity else "its keyring is damaged"
+
+
 def _replace(places: Places, staging: Staging, request: Request, grant: Grant, present: bytes | None) -> None:
     """Give the device another identity, or its first."""
     state = places.state
     keyring = decode(staging.keyring)
-    if keyring.identity != request.identity:
-        raise EnrolError("the staged keyring is not that of the staged request: remove what is staged")
     _write_tls(places, staging, grant)
     _write_papers(places, grant, known_unit=present is not None)
     old = _public(state)

@@ -10,6 +10,7 @@ Secrets are overwritten before they are removed; on flash memory docs/FORMAT.md 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from wire.enrolment import Grant, Request, parse_grant, parse_request
 from wire.errors import MessageError, RefusedError
 from wire.plain import decode, encode
 
+_log = logging.getLogger("getuige")
 _MOST_BYTES = 1024 * 1024
 _FILES = ("request", "grant", "keyring", "tls.key")
 """In the order in which they are erased: what gives the others their meaning first."""
@@ -73,24 +75,22 @@ class Staging:
         return (self._folder / "tls.key").read_bytes()
 
     def request(self) -> Request | None:
-        """Return the request that is staged, or None."""
+        """Return the request that is staged, or None. A damaged one is none: nobody can log in to remove it."""
         data = self._read("request")
-        if data is None:
-            return None
         try:
-            return parse_request(decode(data, "the staged request"))
+            return None if data is None else parse_request(decode(data, "the staged request"))
         except MessageError as error:
-            raise EnrolError(f"{self._folder / 'request'} is damaged ({error}): remove {self._folder}") from None
+            _log.warning("%s: %s; it counts as not there", self._folder / "request", error)
+            return None
 
     def grant(self) -> Grant | None:
-        """Return the grant that is staged, or None."""
+        """Return the grant that is staged, or None. A damaged one is none, as in `request`."""
         data = self._read("grant")
-        if data is None:
-            return None
         try:
-            return parse_grant(data)
+            return None if data is None else parse_grant(data)
         except MessageError as error:
-            raise EnrolError(f"{self._folder / 'grant'} is damaged ({error}): remove {self._folder}") from None
+            _log.warning("%s: %s; it counts as not there", self._folder / "grant", error)
+            return None
 
     def stage(self, request: Request, tls_key: bytes, keyring: bytes | None) -> None:
         """Keep new keys, and last the request.

@@ -60,15 +60,6 @@ def plugged(stack: ExitStack, camera: Camera) -> str:
     return cable.station
 
 
-def station(own: Bench, *arguments: str, status: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "station", *arguments, "--station", str(own.station)],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == status, done.stderr + done.stdout
-    return done.stdout + done.stderr
-
-
 def test_from_a_fresh_card_to_the_dock_and_out_again(own: Bench, tmp_path: Path) -> None:
     """Two programs at either end of a cable; then the recorder, and a dock that looks at the certificate."""
     port = free_port()
@@ -76,8 +67,6 @@ def test_from_a_fresh_card_to_the_dock_and_out_again(own: Bench, tmp_path: Path)
     (camera.base / "board.toml").write_text(BOARD, "utf-8")
     with camera.settings_file.open("a") as file:
         file.write(f'[dock]\naddress = "127.0.0.1"\nport = {port}\nannounce = false\n')
-    who = ["--as", "T1", "--password-file", str(own.folder.password)]
-    own.office.database.close()
     with Cable() as cable:
         console = subprocess.Popen(
             [sys.executable, "-m", "firmware", "console", "--settings", str(camera.settings_file), "--port",
@@ -85,13 +74,18 @@ def test_from_a_fresh_card_to_the_dock_and_out_again(own: Bench, tmp_path: Path)
             cwd=ROOT, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            said = station(own, "enrol", "--port", cable.station, "--name", "camera 7", *who)
-            again = station(own, "enrol", "--port", cable.station, "--json", *who)
+            first = subprocess.run(
+                [sys.executable, "-m", "station", "enrol", "--port", cable.station, "--name", "camera 7", "--station",
+                 str(own.station), "--as", "T1", "--password-file", str(own.folder.password)],
+                cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+            )  # fmt: skip
+            again = enrol(own, "--port", cable.station, "--json")
         finally:
             console.send_signal(signal.SIGTERM)
             assert console.wait(20) == 0
-    found = json.loads(again)
-    assert said == f"camera 7: enrolled; device {found['device']}, serial {camera.serial}\n"
+    found = json.loads(again.stdout)
+    assert first.stderr == ""
+    assert first.stdout == f"camera 7: enrolled; device {found['device']}, serial {camera.serial}\n"
     assert (found["outcome"], found["name"]) == ("already enrolled", "camera 7")
     bay = ["dock", "--once", "--bay", f"1=127.0.0.1:{port}"]
     with running(camera) as device:
@@ -99,9 +93,9 @@ def test_from_a_fresh_card_to_the_dock_and_out_again(own: Bench, tmp_path: Path)
         device.device.hardware.dock.put(True)  # type: ignore[attr-defined]
         device.states.until(State.DOCKED)
         _wait(lambda: device.device.docking.port > 0)
-        assert f"bay 1: done  {found['device'][:16]}" in station(own, *bay)
-        station(own, "device", "revoke", found["device"], "--reason", "stolen", *who)
-        assert "revoked: stolen" in station(own, *bay, status=1)
+        assert f"bay 1: done  {found['device'][:16]}" in own.folder.run(*bay)
+        own.folder.run("device", "revoke", found["device"], "--reason", "stolen", who="T1")
+        assert "revoked: stolen" in own.folder.run(*bay, status=1)
 
 
 def _wait(done: object) -> None:

@@ -17,15 +17,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firmware.console.dispatcher import Dispatcher
-from firmware.enrolment import birth
+from firmware.console.handlers import make_handlers
+from firmware.enrolment import birth, enrolment
 from firmware.enrolment.birth import Board, born_identity
+from firmware.enrolment.settling import Places, Settled, settle
 from firmware.enrolment.staging import Staging
+from firmware.policy_keeper import PolicyKeeper
 from station.authority import new_authority, new_key
 from station.enrolment.conversation import Outcome
+from station.enrolment.desk import Agreement
 from station.enrolment.errors import EnrolmentRefusedError, EnrolmentUnfinishedError
 from station.errors import StationError
 from station.unit_key import load_unit_key, write_new_unit_key
-from storage.errors import PolicyError
+from storage.errors import PolicyError, StoreFailedError
 from storage.keyfiles import encode_device_key, load_device_key, load_recipient
 from storage.keyring_file import enrol_device, is_enrolled
 from storage.policy import sign_policy
@@ -65,8 +69,6 @@ class Liar(Direct):
         class NoGate:
             def check(self, asked: Asked) -> Any:
                 raise AssertionError
-
-        from firmware.console.handlers import make_handlers
 
         honest = Dispatcher(make_handlers(place), NoGate())
 
@@ -314,8 +316,6 @@ def test_a_certificate_that_is_over_is_renewed(own: Bench, camera: Camera) -> No
 
 
 def test_a_device_enrolled_by_hand_gets_its_tls_identity(own: Bench, camera: Camera) -> None:
-    from firmware.policy_keeper import PolicyKeeper
-
     camera.state.mkdir()
     keeper = PolicyKeeper(camera.state)
     keeper.trust(UNIT.public)
@@ -406,11 +406,100 @@ def test_damaged_records_and_staging_are_told(own: Bench, camera: Camera, tmp_pa
     other.answering()
     staging = other.state / "enrolling"
     staging.mkdir(parents=True)
-    (staging / "request").write_bytes(b"rotten")
-    with pytest.raises(EnrolmentRefusedError, match=r"request is damaged .*remove"):
-        own.enrol(other)
+    for name in ("request", "grant"):
+        (staging / name).write_bytes(b"rotten")
     with Staging(other.state).locked(), pytest.raises(EnrolmentUnfinishedError, match="try again in a moment"):
         own.enrol(other)
+    assert own.enrol(other).outcome is Outcome.ENROLLED
+
+
+def granted_only(own: Bench, camera: Camera, monkeypatch: pytest.MonkeyPatch, agreed: Agreement | None = None) -> None:
+    """Let power go right after the grant was kept."""
+    real = enrolment.settle_locked
+
+    def dies(places: Places, staging: Staging) -> Settled:
+        if staging.granted:
+            raise StoreFailedError("power went") from OSError(5, "Input/output error")
+        return real(places, staging)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(enrolment, "settle_locked", dies)
+        with pytest.raises(EnrolmentUnfinishedError, match="power went"):
+            own.enrol(camera, own.desk("", agreed))
+    assert Staging(camera.state).granted
+
+
+def test_what_was_granted_and_means_nothing_any_more_is_dropped(
+    own: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def places(camera: Camera) -> Places:
+        return Places(camera.state, camera.settings.store.flash, camera.settings.tls)
+
+    by_hand, rotten, lost = (Camera(tmp_path / name) for name in ("hand", "rotten", "lost"))
+    for camera in (by_hand, rotten, lost):
+        granted_only(own, camera, monkeypatch)
+    identity = enrol_device(by_hand.state, MemorySigner.generate())
+    assert settle(places(by_hand)) is Settled.NOTHING
+    assert load_device_key(by_hand.state / "device.pub") == identity
+    (rotten.state / "enrolling" / "keyring").write_bytes(b"rotten")
+    assert settle(places(rotten)) is Settled.NOTHING
+    (lost.state / "enrolling" / "request").unlink()
+    assert settle(places(lost)) is Settled.NOTHING
+    for camera in (rotten, lost):
+        assert not is_enrolled(camera.state)
+        assert own.enrol(camera).outcome is Outcome.ENROLLED
+    granted_only(own, rotten, monkeypatch, own.agreement(Kind.RENEWAL))
+    (rotten.state / "keyring").write_bytes(b"rotten")
+    assert settle(places(rotten)) is Settled.NOTHING
+
+
+def test_a_device_whose_keyring_is_damaged_gets_a_new_identity(own: Bench, camera: Camera) -> None:
+    first = own.enrol(camera).granted.device
+    (camera.state / "keyring").write_bytes(b"rotten")
+    ended = own.enrol(camera, own.desk("", own.agreement()))
+    assert (ended.outcome, ended.granted.replaces) == (Outcome.AGAIN, first)
+    assert own.enrol(camera).outcome is Outcome.ALREADY
+
+
+def test_power_that_goes_after_a_new_identity_was_granted_finishes_it(
+    own: Bench, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = own.enrol(camera).granted.device
+    granted_only(own, camera, monkeypatch, own.agreement())
+    ended = own.enrol(camera, own.desk("", own.agreement()))
+    assert (ended.outcome, ended.granted.replaces) == (Outcome.AGAIN, first)
+
+
+def test_a_policy_that_was_taken_meanwhile_and_is_newer_stays(own: Bench, camera: Camera) -> None:
+    own.enrol(camera)
+    old = (own.station / "policy.toml").read_bytes()
+    own.sign_policy(serial="7")
+    newer = (own.station / "policy.toml").read_bytes()
+    PolicyKeeper(camera.state).offer(newer, NOW_NS, clock_known=True)
+    (own.station / "policy.toml").write_bytes(old)
+    assert own.enrol(camera, own.desk("", own.agreement())).outcome is Outcome.AGAIN
+    assert (camera.state / "policy.toml").read_bytes() == newer
+
+
+def test_a_device_without_an_identity_forgets_the_unit_that_cut_it_off(own: Bench, camera: Camera) -> None:
+    camera.state.mkdir()
+    keeper = PolicyKeeper(camera.state)
+    keeper.trust(MemorySigner.generate().public)
+    (camera.state / "policy.serial").write_text(f"99 {bytes(32).hex()}\n")
+    assert own.enrol(camera).outcome is Outcome.ENROLLED
+    assert camera.place.unit() == UNIT.public
+
+
+def test_a_device_revoked_before_it_took_its_grant_gets_none(own: Bench, camera: Camera) -> None:
+    with pytest.raises(EnrolmentUnfinishedError):
+        own.enrol(camera, line=Direct(camera.answering(), 4500))
+    (device,) = own.registered()
+    own.office.devices.revoke("T1", device, "wrong pile")
+    with pytest.raises(EnrolmentRefusedError, match="is revoked: wrong pile"):
+        own.enrol(camera)
+    own.now_ns += 200 * 86_400 * 10**9  # what was issued is over, and would have to be issued anew
+    with pytest.raises(EnrolmentRefusedError, match="is revoked: wrong pile"):
+        own.enrol(camera)
 
 
 def test_a_record_that_cannot_be_kept_grants_nothing(
