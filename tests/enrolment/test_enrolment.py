@@ -18,9 +18,11 @@ from station.enrolment.errors import EnrolmentRefusedError, EnrolmentUnfinishedE
 from storage.errors import StoreFailedError
 from storage.keyfiles import device_id, load_device_key
 from storage.keyring_file import KeyringFile, is_enrolled
+from storage.signer import signer_from_uri
 from storage.tls import server_context
 from tests.enrolment.bench import NOW_NS, SERIAL, Bench, Camera, Direct, bench
 from tests.firmware.policies import UNIT
+from tests.storage.swtpm import running
 from wire.enrolment import Kind
 
 
@@ -206,6 +208,22 @@ def test_what_was_granted_is_finished_by_whoever_starts_next(
     ended = own.enrol(camera)
     assert ended.outcome is Outcome.ENROLLED
     assert KeyringFile(camera.state).load().device.hex() == ended.granted.device
+
+
+def test_an_identity_that_is_born_in_a_tpm_is_enrolled_and_renewed(own: Bench, camera: Camera) -> None:
+    with running(camera.base / "tpm") as tpm:
+        text = camera.settings_file.read_text("utf-8")
+        camera.settings_file.write_text(text.replace("[enrolment]", f'[enrolment]\nidentity = "{tpm.uri}"'), "utf-8")
+        ended = own.enrol(camera)
+        assert ended.outcome is Outcome.ENROLLED
+        assert ended.identity == signer_from_uri(tpm.uri).public
+        assert len(ended.identity) == 33
+    assert KeyringFile(camera.state).load().identity == ended.identity
+    # After it, it needs no TPM; but a new identity does, and says so.
+    assert own.enrol(camera, own.desk("", own.agreement(Kind.RENEWAL))).outcome is Outcome.RENEWED
+    with pytest.raises(EnrolmentRefusedError, match="TPM"):
+        own.enrol(camera, own.desk("", own.agreement()))
+    assert own.enrol(camera).outcome is Outcome.ALREADY
 
 
 def test_a_device_whose_clock_is_in_1970_is_enrolled_all_the_same(own: Bench, camera: Camera) -> None:
