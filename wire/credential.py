@@ -25,7 +25,7 @@ DEVICE_BYTES = 16
 NAME_CHARACTERS = 80
 _CREDENTIAL = b"getuige/1 technician\0"
 _REQUEST = b"getuige/1 console\0"
-_LATEST_S = 2**40
+_LATEST_S = 2**37
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -32,6 +33,17 @@ from wire.plain import decode, encode, expect, take_bytes, take_int, take_map, t
 NONCE_BYTES = 32
 NAME_CHARACTERS = 80
 ECDSA = ec.ECDSA(hashes.SHA256())
+ODD_CERTIFICATE = (
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    x509.InvalidVersion,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    ValueError,
+    TypeError,
+)
+"""What the library raises on certificates and requests that somebody made up."""
 _REQUEST = b"getuige/1 enrolment request\0"
 _FRESH = b"getuige/1 enrolment fresh\0"
 _GRANT = b"getuige/1 enrolment grant\0"
@@ -39,7 +51,7 @@ _CONSENT = b"getuige/1 enrolment consent\0"
 _MOST_CSR_BYTES = 1024
 _MOST_PEM_CHARACTERS = 4096
 _MOST_POLICY_BYTES = 64 * 1024
-_LATEST_S = 2**40
+_LATEST_S = 2**37
 
 
 class Kind(Enum):

@@ -12,10 +12,10 @@ believes that it is 1970. But it is never earlier than what the device has on re
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
@@ -23,7 +23,7 @@ from drivers.clock.protocol import ClockReading
 from firmware.errors import EnrolError
 from firmware.policy_keeper import judge
 from storage.policy_fields import Policy
-from wire.enrolment import Grant, Request
+from wire.enrolment import ODD_CERTIFICATE, Grant, Request
 
 _S = 1_000_000_000
 
@@ -58,36 +58,46 @@ def judge_grant(
 
 def _judge_certificates(grant: Grant, tls: ec.EllipticCurvePublicKey, now_ns: int) -> None:
     authority, certificate = _load(grant.authority, "authority"), _load(grant.certificate, "certificate")
-    try:
-        constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
-        constrained = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (x509.ExtensionNotFound, ValueError):
-        raise EnrolError("the grant's certificates do not say who is an authority and who is not") from None
-    if not constraints.ca or constrained.ca:
+    if not authority.is_authority or certificate.is_authority:
         raise EnrolError("the grant's authority is none, or makes this device one")
     try:
-        authority.verify_directly_issued_by(authority)
-        certificate.verify_directly_issued_by(authority)
-    except (InvalidSignature, ValueError, TypeError):
+        authority.itself.verify_directly_issued_by(authority.itself)
+        certificate.itself.verify_directly_issued_by(authority.itself)
+    except ODD_CERTIFICATE:
         raise EnrolError("the grant's certificate is not issued by its authority") from None
-    if certificate.public_key() != tls:
+    if certificate.key != tls:
         raise EnrolError("the grant's certificate is for another key than this device's")
-    if _named(certificate) != (grant.device.hex(), "device"):
+    if certificate.named != (grant.device.hex(), "device"):
         raise EnrolError("the grant's certificate is for another device")
     now = datetime.fromtimestamp(now_ns // _S, UTC)
     for what, item in (("authority", authority), ("certificate", certificate)):
-        if not item.not_valid_before_utc <= now < item.not_valid_after_utc:
+        if not item.begins <= now < item.ends:
             raise EnrolError(
-                f"the grant's {what} is good from {item.not_valid_before_utc:%Y-%m-%d} to "
-                f"{item.not_valid_after_utc:%Y-%m-%d}, and it is {now:%Y-%m-%d}: is the station's clock right?"
+                f"the grant's {what} is good from {item.begins:%Y-%m-%d} to {item.ends:%Y-%m-%d}, and it is"
+                f" {now:%Y-%m-%d}: is the station's clock right?"
             )
 
 
-def _load(pem: str, what: str) -> x509.Certificate:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A certificate, read as far as it matters."""
+
+    itself: x509.Certificate
+    is_authority: bool
+    key: object
+    named: tuple[str, str]
+    begins: datetime
+    ends: datetime
+
+
+def _load(pem: str, what: str) -> _Read:
     try:
-        return x509.load_pem_x509_certificate(pem.encode("ascii"))
-    except ValueError:
-        raise EnrolError(f"the grant's {what} is no certificate") from None
+        found = x509.load_pem_x509_certificate(pem.encode("ascii"))
+        constraints = found.extensions.get_extension_for_class(x509.BasicConstraints).value
+        times = found.not_valid_before_utc, found.not_valid_after_utc
+        return _Read(found, constraints.ca, found.public_key(), _named(found), *times)
+    except ODD_CERTIFICATE:
+        raise EnrolError(f"the grant's {what} is no certificate as this unit's are") from None
 
 
 def _named(certificate: x509.Certificate) -> tuple[str, str]:

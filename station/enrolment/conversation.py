@@ -102,6 +102,9 @@ class Conversation:
         if agreement is None or agreement.kind is taken:
             outcome = Outcome.ALREADY if taken is None else _OUTCOMES[taken]
             return Ended(outcome, shown.identity, self._desk.confirm(shown, nonce))
+        if shown.device != greeting.device:
+            # It has just finished what was granted before, or lies: the consent is for one device.
+            raise EnrolmentUnfinishedError("the device shows another identity than it greeted with: begin anew")
         proved = self._desk.proves(shown, nonce)
         consent = self._desk.consent(greeting.device, greeting.challenge)
         nonce = secrets.token_bytes(NONCE_BYTES)

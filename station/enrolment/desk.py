@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
@@ -27,7 +26,7 @@ from station.office import Office
 from station.people.roles import Person
 from storage.keyfiles import device_id
 from storage.signer import Signer
-from wire.enrolment import Consent, Grant, Kind, Request, check_tls, fresh_statement
+from wire.enrolment import ODD_CERTIFICATE, Consent, Grant, Kind, Request, check_tls, fresh_statement
 from wire.errors import CredentialError
 
 _S = 1_000_000_000
@@ -160,9 +159,11 @@ class Desk:
             if known is not None and known.revoked:
                 raise EnrolmentRefusedError(_revoked(known))
             pem = certificate.public_bytes(Encoding.PEM).decode("ascii")
-            if before is None or before.certificate != pem:
+            if before is None:
                 name = known.name if known is not None else self._name("", {device}, "")
                 before = Granted(device, "", pem, name, "", "", "", self._utc_ns() // _S, self._by)
+            elif before.certificate != pem:  # what was granted last never reached it
+                before = replace(before, request="", certificate=pem, confirmed=False)
             if known is None:
                 self._office.devices.enrol(self._by, shown.identity, before.name)
             granted = before if before.confirmed else replace(before, confirmed=True)
@@ -212,10 +213,10 @@ class Desk:
         try:
             certificate = x509.load_pem_x509_certificate(shown.certificate.encode("ascii"))
             certificate.verify_directly_issued_by(authority)
-        except (ValueError, TypeError, InvalidSignature):
+            names = [str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+            key = certificate.public_key()
+        except ODD_CERTIFICATE:
             raise EnrolmentRefusedError(lost) from None
-        names = [str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-        key = certificate.public_key()
         if names != [device] or not isinstance(key, ec.EllipticCurvePublicKey):
             raise EnrolmentRefusedError(lost)
         if device_id(shown.identity) != shown.device:
@@ -301,7 +302,7 @@ def _csr_key(request: Request) -> ec.EllipticCurvePublicKey:
         public = csr.public_key()
         names = [str(item.value) for item in csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         sound = csr.is_signature_valid
-    except (ValueError, TypeError):
+    except ODD_CERTIFICATE:
         raise EnrolmentRefusedError("the device lies: its signing request is none") from None
     if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
         raise EnrolmentRefusedError("the device lies: its TLS key is not ECDSA P-256")

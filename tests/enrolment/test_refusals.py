@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ from firmware.enrolment.staging import Staging
 from firmware.policy_keeper import PolicyKeeper
 from station.authority import new_authority, new_key
 from station.enrolment.conversation import Outcome
-from station.enrolment.desk import Agreement
+from station.enrolment.desk import Agreement, Shown
 from station.enrolment.errors import EnrolmentRefusedError, EnrolmentUnfinishedError
 from station.errors import StationError
 from station.unit_key import load_unit_key, write_new_unit_key
@@ -77,6 +78,7 @@ class Liar(Direct):
             change(asked.ask.verb, said)
             return Reply(said)
 
+        self.handle = handle
         super().__init__(Answering(place.greeting, handle))
 
 
@@ -170,6 +172,18 @@ def test_a_device_that_claims_to_replace_another_takes_nobody_off_the_register(o
     assert own.registered()[lost] == ""
 
 
+def test_a_device_that_greets_as_another_is_refused(own: Bench, tmp_path: Path) -> None:
+    victim, rogue = Camera(tmp_path / "victim"), Camera(tmp_path / "rogue")
+    lost = own.enrol(victim).granted.device
+    own.enrol(rogue)
+    line = Liar(rogue, lambda _verb, _said: None)
+    honest = rogue.place.greeting()
+    line.answering = Answering(lambda: {**honest, "device": lost}, line.handle)
+    with pytest.raises(EnrolmentUnfinishedError, match="another identity than it greeted with"):
+        own.enrol(rogue, own.desk("", own.agreement()), line=line)
+    assert own.registered()[lost] == ""
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(
@@ -235,12 +249,35 @@ def test_a_lying_station_is_refused_before_anything_is_written(own: Bench, camer
         (issued(ours, key=new_key().public_key()), "for another key"),
         (issued(ours, at=now - 100 * DAY), "is good from"),
         (issued(ours, at=now + 100 * DAY), "is good from"),
-        (lambda grant: replace(grant, certificate="x"), "is no certificate"),
+        (lambda grant: replace(grant, certificate="x"), "is no certificate as this"),
         (lambda grant: replace(grant, authority=grant.certificate), "authority is none"),
         (lambda grant: replace(grant, certificate=grant.authority), "makes this device one"),
     ):
         assert says in changed_grant(own, camera, change), says
     assert own.enrol(camera).outcome is Outcome.ENROLLED
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.booleans(), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+def test_a_spoilt_certificate_is_refused_by_either_end_in_one_line(
+    own: Bench, camera: Camera, authority: bool, place: float, turned: int
+) -> None:
+    def spoilt(pem: str) -> str:
+        der = bytearray(x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER))
+        der[int(place * len(der))] ^= turned
+        text = base64.encodebytes(bytes(der)).decode()
+        return f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n"
+
+    def change(grant: Grant) -> Grant:
+        if authority:
+            return replace(grant, authority=spoilt(grant.authority))
+        return replace(grant, certificate=spoilt(grant.certificate))
+
+    assert changed_grant(own, camera, change).isprintable()
+    pem = own.office.authority.issue_device(bytes(16), new_key().public_key(), 9, datetime(2026, 1, 1, tzinfo=UTC))
+    shown = Shown(bytes(16), bytes(32), UNIT.public, spoilt(pem.decode()), bytes(70))
+    with pytest.raises(EnrolmentRefusedError):
+        own.desk().confirm(shown, bytes(32))
 
 
 def test_a_grant_by_a_station_that_the_policy_does_not_name_is_refused(own: Bench, camera: Camera) -> None:
