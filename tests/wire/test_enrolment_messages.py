@@ -1,0 +1,85 @@
+"""What is said at enrolment, read strictly: requests, grants, consents, and identities of both sorts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wire.enrolment import (
+    Consent,
+    Grant,
+    Kind,
+    Request,
+    fresh_statement,
+    parse_consent,
+    parse_grant,
+    parse_request,
+    take_identity,
+)
+from wire.errors import CredentialError, MessageError
+from wire.plain import decode, encode
+
+REQUEST = Request(Kind.FIRST, bytes(16), bytes(32), b"csr", "zero2w", "0815", "0.1.0", b"", bytes(64))
+GRANT = Grant(bytes(32), bytes(16), "camera 7", 10**9, "PEM", "PEM", bytes(32), b"policy", bytes(32), bytes(64))
+CONSENT = Consent(Kind.AGAIN, bytes(16), bytes(32), "why", bytes(64))
+VALUES = st.none() | st.integers(-1, 2**40) | st.text(max_size=70) | st.sampled_from(["00" * 16, "00" * 33, "again"])
+
+
+def test_they_come_back_as_they_went() -> None:
+    for request in (REQUEST, replace(REQUEST, kind=Kind.AGAIN, replaces=bytes(16), identity=bytes(33))):
+        assert parse_request(request.fields) == request
+    assert parse_grant(GRANT.encode()) == GRANT
+    assert parse_consent(CONSENT.fields) == CONSENT
+    assert not REQUEST.is_named
+
+
+@given(st.dictionaries(st.sampled_from([*REQUEST.fields, "more"]), VALUES, min_size=1))
+def test_a_request_otherwise_is_the_rooms_error(changes: Mapping[str, Any]) -> None:
+    try:
+        read = parse_request(REQUEST.fields | changes)
+    except MessageError:
+        return
+    assert read.fields == REQUEST.fields | changes
+
+
+@given(st.dictionaries(st.sampled_from([*CONSENT.fields, "more"]), VALUES, min_size=1))
+def test_a_consent_otherwise_is_the_rooms_error(changes: Mapping[str, Any]) -> None:
+    try:
+        read = parse_consent(CONSENT.fields | changes)
+    except MessageError:
+        return
+    assert read.fields == CONSENT.fields | changes
+
+
+@given(st.dictionaries(st.sampled_from([*decode(GRANT.encode())["grant"], "more"]), VALUES, min_size=1), VALUES)
+def test_a_grant_otherwise_is_the_rooms_error(changes: Mapping[str, Any], policy: object) -> None:
+    whole = decode(GRANT.encode())
+    for body in (whole | {"grant": whole["grant"] | changes}, whole | {"policy": policy}):
+        try:
+            read = parse_grant(encode(body))
+        except MessageError:
+            continue
+        assert decode(read.encode()) == body
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_no_grant(data: bytes) -> None:
+    with pytest.raises(MessageError):
+        parse_grant(data)
+
+
+def test_who_signed_what_is_judged_in_one_line() -> None:
+    with pytest.raises(CredentialError, match="not signed by the station in it"):
+        GRANT.check_station()
+    with pytest.raises(CredentialError, match="not signed by this device's unit"):
+        CONSENT.check(bytes(32), bytes(16), bytes(32))
+    with pytest.raises(MessageError, match="a nonce has 32 bytes"):
+        fresh_statement(b"short", b"")
+    for identity in ("00" * 31, "00" * 34, 7):
+        with pytest.raises(MessageError):
+            take_identity({"identity": identity})
