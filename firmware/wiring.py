@@ -25,7 +25,7 @@ from firmware.checks import make_checks
 from firmware.companion_program import ProgramLog, carried_program
 from firmware.custodian import Custodian
 from firmware.docking import Docking
-from firmware.enrolment.watch import EnrolmentWatch
+from firmware.enrolment.watch import EnrolmentWatch, marks
 from firmware.errors import FirmwareError
 from firmware.gesture import GestureReader, GestureTimes
 from firmware.hardware import Hardware, make_hardware
@@ -102,6 +102,7 @@ class Device:
         self._boot = boot_id()
         self._stack = ExitStack()
         try:
+            begun = marks(settings.store.state)
             keeper = PolicyKeeper(settings.store.state)
             kept = keeper.load()
             self.policy = kept.policy if is_enrolled(settings.store.state) else None
@@ -116,7 +117,7 @@ class Device:
             self._link = parts.link
             self._link_fault = ""
             self._enrolment = EnrolmentWatch(
-                settings.store.state, self.hardware.clock.monotonic_ns, enrolled=self.policy is not None
+                settings.store.state, begun, self.hardware.clock.monotonic_ns, enrolled=self.policy is not None
             )
             self._wire(settings, keeper, kept.trouble, on_change, sync)
         except BaseException:

@@ -17,15 +17,31 @@ _EVERY_NS = 1_000_000_000
 _BUSY = KEEPING | {State.ANNOUNCING, State.PRESSED_EARLY, State.OFF}
 
 
+Marks = tuple[tuple[int, int], ...]
+
+
+def marks(state: Path) -> Marks:
+    """Return what tells the files that enrolment writes from those before."""
+    found = []
+    for name in ("keyring", "policy.toml", "unit.pub"):
+        try:
+            status = (state / name).stat()
+            found.append((status.st_ino, status.st_mtime_ns))
+        except OSError:
+            found.append((0, 0))
+    return tuple(found)
+
+
 class EnrolmentWatch:
     """Owned by the main thread."""
 
-    def __init__(self, state: Path, monotonic_ns: Callable[[], int], *, enrolled: bool) -> None:
+    def __init__(self, state: Path, begun: Marks, monotonic_ns: Callable[[], int], *, enrolled: bool) -> None:
+        """`begun` is how the files stood before the device read them, so that nothing comes unseen in between."""
         self._state = state
         self._staging = Staging(state)
         self._monotonic_ns = monotonic_ns
         self._enrolled = enrolled
-        self._begun = self._marks()
+        self._begun = begun
         self._looked_ns = monotonic_ns()
         self._said = False
 
@@ -39,15 +55,4 @@ class EnrolmentWatch:
         return self._said
 
     def _came(self) -> bool:
-        return is_enrolled(self._state) and (self._state / "policy.toml").exists() and self._marks() != self._begun
-
-    def _marks(self) -> list[tuple[int, int]]:
-        """What tells a file from the one before."""
-        found = []
-        for name in ("keyring", "policy.toml", "unit.pub"):
-            try:
-                status = (self._state / name).stat()
-                found.append((status.st_ino, status.st_mtime_ns))
-            except OSError:
-                found.append((0, 0))
-        return found
+        return is_enrolled(self._state) and (self._state / "policy.toml").exists() and marks(self._state) != self._begun

@@ -13,14 +13,16 @@ import pytest
 from drivers.clock.simulated import SimulatedClock
 from firmware.enrolment.evidence import recorder_runs, recording_runs, set_aside
 from firmware.enrolment.settling import Places, Settled, settle
-from firmware.enrolment.watch import EnrolmentWatch
+from firmware.enrolment.watch import EnrolmentWatch, marks
 from firmware.inputs import PowerOff
 from firmware.parts import Parts
 from firmware.states import State
 from firmware.wiring import Device
 from station.enrolment.conversation import Outcome
 from station.enrolment.errors import EnrolmentUnfinishedError
+from storage.errors import StorageError, StoreFailedError
 from storage.keyfiles import load_device_key
+from storage.keyring_file import KeyringFile
 from storage.verdict import Verdict
 from storage.verify import verify
 from tests.enrolment.bench import Bench, Camera, bench
@@ -129,6 +131,31 @@ def test_what_is_left_is_told(own: Bench, camera: Camera) -> None:
     assert ended.left_bytes > 0
 
 
+def test_a_change_of_identity_that_is_half_done_records_nothing_and_is_finished(
+    own: Bench, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = own.enrol(camera)
+    with running(camera) as device:
+        device.states.until(State.STANDBY)
+
+    def full(_file: KeyringFile, _keyring: object) -> None:
+        raise StoreFailedError("cannot write the keyring") from OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeyringFile, "save", full)
+        with pytest.raises(EnrolmentUnfinishedError, match="cannot write the keyring"):
+            own.enrol(camera, own.desk("", own.agreement()))
+        # The store is aside, and the old keyring fits no other: a chain that begins in the middle is not begun.
+        settings = camera.settings
+        with pytest.raises(StorageError):
+            Device(settings, Parts(settings.board, pin_factory=MockPins().factory), lambda _snapshot: None)
+    with running(camera) as device:
+        assert device.settled is Settled.DONE
+        device.states.until(State.STANDBY)
+    ended = own.enrol(camera, own.desk("", own.agreement()))
+    assert (ended.outcome, ended.granted.replaces) == (Outcome.AGAIN, old.granted.device)
+
+
 def test_a_store_is_set_aside_once_under_a_name_of_its_own(tmp_path: Path) -> None:
     flash = tmp_path / "flash"
     assert set_aside(flash, None, "before-x") is None
@@ -143,7 +170,7 @@ def test_a_store_is_set_aside_once_under_a_name_of_its_own(tmp_path: Path) -> No
 
 def test_it_looks_once_a_second_and_says_so_once(tmp_path: Path) -> None:
     clock = SimulatedClock()
-    watch = EnrolmentWatch(tmp_path, clock.monotonic_ns, enrolled=True)
+    watch = EnrolmentWatch(tmp_path, marks(tmp_path), clock.monotonic_ns, enrolled=True)
     (tmp_path / "enrolling").mkdir()
     for name in ("grant", "keyring"):
         (tmp_path / "enrolling" / name).touch()
