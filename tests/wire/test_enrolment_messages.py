@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -39,7 +38,7 @@ def test_they_come_back_as_they_went() -> None:
 
 
 @given(st.dictionaries(st.sampled_from([*REQUEST.fields, "more"]), VALUES, min_size=1))
-def test_a_request_otherwise_is_the_rooms_error(changes: Mapping[str, Any]) -> None:
+def test_a_request_otherwise_is_the_rooms_error(changes: dict[str, Any]) -> None:
     try:
         read = parse_request(REQUEST.fields | changes)
     except MessageError:
@@ -48,7 +47,7 @@ def test_a_request_otherwise_is_the_rooms_error(changes: Mapping[str, Any]) -> N
 
 
 @given(st.dictionaries(st.sampled_from([*CONSENT.fields, "more"]), VALUES, min_size=1))
-def test_a_consent_otherwise_is_the_rooms_error(changes: Mapping[str, Any]) -> None:
+def test_a_consent_otherwise_is_the_rooms_error(changes: dict[str, Any]) -> None:
     try:
         read = parse_consent(CONSENT.fields | changes)
     except MessageError:
@@ -57,7 +56,7 @@ def test_a_consent_otherwise_is_the_rooms_error(changes: Mapping[str, Any]) -> N
 
 
 @given(st.dictionaries(st.sampled_from([*decode(GRANT.encode())["grant"], "more"]), VALUES, min_size=1), VALUES)
-def test_a_grant_otherwise_is_the_rooms_error(changes: Mapping[str, Any], policy: object) -> None:
+def test_a_grant_otherwise_is_the_rooms_error(changes: dict[str, Any], policy: object) -> None:
     whole = decode(GRANT.encode())
     for body in (whole | {"grant": whole["grant"] | changes}, whole | {"policy": policy}):
         try:
