@@ -1,4 +1,4 @@
-"""The device's command line: ``python -m firmware enrol | policy | run | console | simulate | check-board``."""
+"""The device's command line: ``python -m firmware enrol | policy | run | console | simulate | check-board | ...``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from drivers.errors import DriverError
 from drivers.microphone.protocol import Microphone
 from firmware.appliance import Snapshot
 from firmware.check_board import BoardParts, check_board, places_of
+from firmware.companion_command import add_arguments, companion
 from firmware.console.command import console
 from firmware.enrolling import enrol, offer_policy
 from firmware.enrolment.settling import Places, settle

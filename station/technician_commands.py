@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
+from station.asking import passphrases, secret
 from station.audit.log import Act, Entry
 from station.console import say
-from station.office_commands import Folder, PasswordFile, Who, acting, require_technician, secret
+from station.office_commands import Folder, PasswordFile, Who, acting, require_technician
 from station.technicians import credential_path, issue_credential, list_credentials
 from station.unit_key import load_unit_key
 
@@ -28,12 +29,15 @@ def issue_command(
     passphrase_file: Annotated[
         Path | None, typer.Option(help="Passphrase of the new key; an empty file for none. Otherwise you are asked.")
     ] = None,
+    unit_passphrase_file: Annotated[
+        Path | None, typer.Option(help="Passphrase of the unit's key, where it has one. Otherwise you are asked.")
+    ] = None,
     password_file: PasswordFile = None,
 ) -> None:  # fmt: skip
     """Make a technician's key and have the unit sign for it."""
     with acting(station, who, password_file) as (office, person):
         require_technician(office, person)
-        unit = load_unit_key(unit_key)
+        unit = load_unit_key(unit_key, passphrases(unit_passphrase_file))
         passphrase = secret("Passphrase of the technician's key (empty: none)", passphrase_file)
         office.audit.write(
             Entry(person.number, "technician", Act.DEVICE, name, details={"what": "credential issued", "days": days})

@@ -7,7 +7,7 @@ Four statements, each a context and a text (`wire.plain`):
 - grant: ``"getuige/1 enrolment grant\0"``, by a station that the unit's policy names
 - consent: ``"getuige/1 enrolment consent\0"``, by the unit, to an enrolment of what is enrolled already
 
-Ed25519 (RFC 8032) but for the TLS keys, which are ECDSA P-256 with SHA-256 (FIPS 186-5).
+Ed25519 (RFC 8032), but for identities in a TPM and the TLS keys: ECDSA P-256 with SHA-256 (FIPS 186-5).
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ _REQUEST = b"getuige/1 enrolment request\0"
 _FRESH = b"getuige/1 enrolment fresh\0"
 _GRANT = b"getuige/1 enrolment grant\0"
 _CONSENT = b"getuige/1 enrolment consent\0"
+_LONGEST_IDENTITY = 33
 _MOST_CSR_BYTES = 1024
 _MOST_PEM_CHARACTERS = 4096
 _MOST_POLICY_BYTES = 64 * 1024
@@ -71,7 +72,7 @@ class Request:
     kind: Kind
     device: bytes
     identity: bytes
-    """Raw Ed25519 public key."""
+    """Raw public key: Ed25519 (32 bytes), or P-256 compressed (33 bytes; SEC 1), as docs/FORMAT.md says."""
     csr: bytes
     """PKCS #10 (RFC 2986) of the new TLS key, DER."""
     board: str
@@ -115,15 +116,10 @@ class Request:
         """As it stands in a message or a file."""
         return self._core | {"signature": self.signature.hex()}
 
-    def check_identity(self) -> None:
-        """Check that the identity itself signed it, and that the id is its own.
-
-        Raises:
-            CredentialError: not so.
-        """
-        if hashlib.sha256(self.identity).digest()[:DEVICE_BYTES] != self.device:
-            raise CredentialError("the request's device id is not that of its identity key")
-        check(self.identity, self.signature, self.statement, "the request is not signed by the identity in it")
+    @property
+    def is_named(self) -> bool:
+        """Whether the id is that of the identity in it. Who signed it, the reader judges: keys are of two sorts."""
+        return hashlib.sha256(self.identity).digest()[:DEVICE_BYTES] == self.device
 
 
 def parse_request(fields: Mapping[str, Any]) -> Request:
@@ -138,7 +134,7 @@ def parse_request(fields: Mapping[str, Any]) -> Request:
     return Request(
         kind,
         take_bytes(fields, "device", DEVICE_BYTES),
-        take_bytes(fields, "identity", 32),
+        take_identity(fields),
         take_bytes(fields, "csr", most=_MOST_CSR_BYTES),
         take_text(fields, "board", 80),
         take_text(fields, "serial", 64),
@@ -146,6 +142,18 @@ def parse_request(fields: Mapping[str, Any]) -> Request:
         take_bytes(fields, "replaces", DEVICE_BYTES if kind is Kind.AGAIN else 0),
         take_bytes(fields, "signature", most=128),
     )
+
+
+def take_identity(fields: Mapping[str, Any]) -> bytes:
+    """Return a raw identity key.
+
+    Raises:
+        MessageError: of another length.
+    """
+    identity = take_bytes(fields, "identity", most=_LONGEST_IDENTITY)
+    if len(identity) not in (_LONGEST_IDENTITY - 1, _LONGEST_IDENTITY):
+        raise MessageError("an identity key has 32 or 33 bytes")
+    return identity
 
 
 def fresh_statement(nonce: bytes, shown: bytes) -> bytes:

@@ -127,7 +127,8 @@ class Enrolment:
         return born_tls(identity, old, self._board)
 
     def _signer(self) -> Signer:
-        return signer_from_uri(self._place.settings.enrolment.identity)
+        # Whatever stands there was born for nobody: one identity has one chain.
+        return signer_from_uri(self._place.settings.enrolment.identity, anew=True)
 
     def _concerns(self, request: Request, device: bytes) -> bool:
         return device in (request.replaces, request.device)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from station.asking import passphrases
 from station.console import say
 from station.enrolment.conversation import Conversation
 from station.enrolment.desk import Agreement, Desk
@@ -58,6 +59,9 @@ def enrol_command(
     ] = False,
     reason: Annotated[str, typer.Option(help="With --again: why; it goes on record, signed by the unit.")] = "",
     unit_key: Annotated[Path | None, typer.Option(help="With --again: the unit's private key (PEM).")] = None,
+    unit_passphrase_file: Annotated[
+        Path | None, typer.Option(help="Passphrase of the unit's key, where it has one. Otherwise you are asked.")
+    ] = None,
     wait: Annotated[float, typer.Option(min=0, max=3600, help="Seconds to wait for a device that is not there.")] = 30,
     count: Annotated[int | None, typer.Option(min=1, help="With --watch: end after so many devices.")] = None,
     serials: Annotated[Path | None, typer.Option(help="With --watch: the CSV to add to (serials.csv).")] = None,
@@ -74,7 +78,7 @@ def enrol_command(
         raise StationError("--again is for one device: name its --port")
     if len(name) > NAME_CHARACTERS - 4 or not name.isprintable():
         raise StationError(f"a device's name has up to {NAME_CHARACTERS - 4} printable characters")
-    agreement = _agreement(reason, unit_key, keep_identity=keep_identity) if again else None
+    agreement = _agreement(reason, unit_key, unit_passphrase_file, keep_identity=keep_identity) if again else None
     times = Times(wait)
     with acting(station, who, password_file) as (office, person):
         require_technician(office, person)
@@ -129,10 +133,11 @@ def enrol_at(
         pause(_AGAIN_S)
 
 
-def _agreement(reason: str, unit_key: Path | None, *, keep_identity: bool) -> Agreement:
+def _agreement(reason: str, unit_key: Path | None, passphrase: Path | None, *, keep_identity: bool) -> Agreement:
     if not reason.strip() or not reason.isprintable() or len(reason) > 200 or unit_key is None:
         raise StationError("--again needs --reason (one line) and --unit-key: the unit has to agree")
-    return Agreement(Kind.RENEWAL if keep_identity else Kind.AGAIN, reason, load_unit_key(unit_key))
+    unit = load_unit_key(unit_key, passphrases(passphrase))
+    return Agreement(Kind.RENEWAL if keep_identity else Kind.AGAIN, reason, unit)
 
 
 def _reporting(labels: Path | None, *, as_json: bool) -> Callable[[Ending], None]:

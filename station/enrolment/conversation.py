@@ -14,7 +14,7 @@ from station.enrolment.errors import EnrolmentRefusedError, EnrolmentUnfinishedE
 from station.enrolment.records import Granted
 from wire.bodies import BytesBody
 from wire.calling import Calling
-from wire.enrolment import NONCE_BYTES, Kind, Request, parse_request
+from wire.enrolment import NONCE_BYTES, Kind, Request, parse_request, take_identity
 from wire.errors import LineLostError, RefusedError, WireError
 from wire.plain import take_bytes, take_int, take_map, take_text
 
@@ -167,7 +167,7 @@ def _shown(said: Mapping[str, Any]) -> Shown:
         certificate = ""
     return Shown(
         take_bytes(said, "device", 16),
-        take_bytes(said, "identity", 32),
+        take_identity(said),
         take_bytes(said, "unit", 32),
         certificate if certificate.isascii() else "",
         take_bytes(said, "proof", most=128),

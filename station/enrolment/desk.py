@@ -24,6 +24,7 @@ from station.enrolment.papers import Papers
 from station.enrolment.records import Granted, Records
 from station.office import Office
 from station.people.roles import Person
+from storage.identity import is_signed
 from storage.keyfiles import device_id
 from storage.signer import Signer
 from wire.enrolment import ODD_CERTIFICATE, Consent, Grant, Kind, Request, check_tls, fresh_statement
@@ -185,7 +186,7 @@ class Desk:
         try:
             check_tls(public, proof, fresh_statement(nonce, request.core), "the request was not made just now")
             if request.kind is not Kind.RENEWAL:
-                request.check_identity()
+                _check_identity(request)
             elif before is not None and before.request != request.digest.hex():
                 # Where this very renewal is on record, the old key had vouched for it.
                 _check_vouched(before, request)
@@ -285,6 +286,13 @@ class Desk:
 
     def _known(self, device: str) -> KnownDevice | None:
         return next((item for item in self._office.devices.all() if item.id == device), None)
+
+
+def _check_identity(request: Request) -> None:
+    if not request.is_named:
+        raise CredentialError("the request's device id is not that of its identity key")
+    if not is_signed(request.identity, request.signature, request.statement):
+        raise CredentialError("the request is not signed by the identity in it")
 
 
 def _check_vouched(before: Granted, request: Request) -> None:

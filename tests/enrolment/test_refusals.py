@@ -21,7 +21,7 @@ from firmware.console.dispatcher import Dispatcher
 from firmware.console.handlers import make_handlers
 from firmware.enrolment import birth, enrolment
 from firmware.enrolment.birth import Board, born_identity
-from firmware.enrolment.settling import Places, Settled, settle
+from firmware.enrolment.settling import Places, Settled, settle, settle_locked
 from firmware.enrolment.staging import Staging
 from firmware.policy_keeper import PolicyKeeper
 from station.authority import new_authority, new_key
@@ -452,7 +452,7 @@ def test_damaged_records_and_staging_are_told(own: Bench, camera: Camera, tmp_pa
 
 def granted_only(own: Bench, camera: Camera, monkeypatch: pytest.MonkeyPatch, agreed: Agreement | None = None) -> None:
     """Let power go right after the grant was kept."""
-    real = enrolment.settle_locked
+    real = settle_locked
 
     def dies(places: Places, staging: Staging) -> Settled:
         if staging.granted:
