@@ -5,20 +5,24 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from cryptography import x509
 from sqlalchemy import select
 
 from station.audit.log import Act
-from station.bundle.bundle import Disclosure, Made, make_bundle
+from station.bundle.bundle import Disclosure, Made, Papers, make_bundle
 from station.custody.tables import DeviceRow, SegmentRow
-from station.errors import RefusedError
+from station.enrolment.records import Records
+from station.errors import RefusedError, StationError
 from station.export import Export, choose_recording, export_recording
 from station.office import Office
 from station.opener import KeyOpener
 from station.people.roles import Person
 from storage.inventory import segment_name
+from storage.keyfiles import device_id
 from storage.verdict import Verdict
 from storage.verify import verify
 
@@ -79,4 +83,26 @@ def disclose(
     found = office.review.find(person, Act.DISCLOSE, recording, purpose=reason, recipient=recipient)
     with sealed_segments(office, recording) as (identity, paths):
         given = Disclosure(f"{person.name} ({person.number})", recipient, reason, found.purpose)
-        return make_bundle(paths, identity, opener, office.signer, recording, given, output)
+        papers = papers_of(office, device_id(identity).hex(), found.begun_utc_ns)
+        return make_bundle(paths, identity, opener, office.signer, recording, given, output, papers=papers)
+
+
+def papers_of(office: Office, device: str, begun_utc_ns: int) -> Papers | None:
+    """Return the certificate that a device had at a time (ns since 1970), or the newest; None if none was given here.
+
+    Raises:
+        StationError: what is on record about its enrolment, or the authority, cannot be read.
+    """
+    granted = Records(office.folder).get(device)
+    if granted is None:
+        return None
+    begun = datetime.fromtimestamp(begun_utc_ns // 1_000_000_000, UTC)
+    given = [text.encode() for text in (granted.certificate, granted.previous) if text]
+    try:
+        certificates = [x509.load_pem_x509_certificate(pem) for pem in given]
+    except ValueError:
+        raise StationError(f"what is on record about the enrolment of {device} holds no certificate") from None
+    for pem, certificate in zip(given, certificates, strict=True):
+        if certificate.not_valid_before_utc <= begun <= certificate.not_valid_after_utc:
+            return Papers(pem, office.authority.pem)
+    return Papers(given[0], office.authority.pem)
