@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from drivers.clock.protocol import Clock, TimeSource
+from firmware.former_stores import FormerStores
 from firmware.inputs import Trouble
 from storage.age_file import load_ages, save_ages
 from storage.age_meter import AgeMeter, Reading
@@ -89,6 +90,7 @@ class Custodian:
         self._tell = tell
         self._period_s = period_s
         self._index = SegmentIndex(root, device)
+        self._former = FormerStores(root, chronicler)
         self._trouble = ""
         self._saved_ns: int | None = None
         self._device = device
@@ -122,13 +124,14 @@ class Custodian:
         try:
             with self._lock:
                 self._tick()
+                former = self._former.look()
                 if not self._busy():
                     self._destroy()
         except StorageError as error:
             self._say(str(error))
         else:
             strange = self._index.strange
-            self._say(f"segments {strange[:5]} are not this device's: nothing destroys them" if strange else "")
+            self._say(f"segments {strange[:5]} are not this device's: nothing destroys them" if strange else former)
 
     def accept(self, data: bytes) -> str:
         """Destroy a segment on a station's receipt, journals too; return in one line what was done.
@@ -183,10 +186,11 @@ class Custodian:
         finish(self._root, stop=self._busy)
         closed = self._index.refresh(self._open_segment() or 0)
         if closed:
-            self._meter.forget({item.boot for item in closed})
+            self._meter.forget({item.boot for item in closed} | self._former.boots)
         for item in list(due(closed, self._age_ns, self._limit_ns, under_way=self._chronicler.recording)):
             if self._busy() or not self._destroy_one(item):
                 return
+        self._former.destroy(self._age_ns, self._limit_ns, self._busy)
 
     def _destroy_one(self, item: Due) -> bool:
         what = examine(self._root, item.number, self._identity)
