@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from capture.profiles import Profile
 from drivers.companion.link import CompanionLink
 from firmware.companion_program import ProgramCheck, carried_program
@@ -13,26 +15,28 @@ from firmware.settings import Settings
 from firmware.state_checks import ClockCheck, FlashCheck, KeysCheck, PolicyCheck
 from storage.keyring_file import KeyringFile
 from storage.policy_fields import Policy
-from storage.store import Store
 
 
 def make_checks(
     hardware: Hardware,
     settings: Settings,
     policy: Policy,
-    store: Store,
+    next_segment: Callable[[], int],
     keeper: PolicyKeeper,
     profile: Profile,
     link: CompanionLink | None = None,
 ) -> list[Check]:
-    """Return the checks; the light's comes first. `link` is the line to the companion, where the board has one."""
+    """Return the checks; the light's comes first.
+
+    `next_segment` says which one will be opened next; `link` is the line to the companion, where the board has one.
+    """
     program = [ProgramCheck(lambda: link.greeting, carried_program)] if link is not None else []
     keys = KeyringFile(settings.store.state)
     return [
         LightCheck(hardware.indicator),
         ButtonCheck(hardware.button, patience_s=1.0),
         *program,
-        KeysCheck(keys.load, lambda: store.previous.segment + 1 + (store.open_segment is not None)),
+        KeysCheck(keys.load, next_segment),
         PolicyCheck(keeper.load, hardware.clock),
         ClockCheck(hardware.clock),
         BatteryCheck(hardware.battery, critical_percent=policy.limits.critical_battery_percent),

@@ -21,6 +21,8 @@ from firmware.enrolling import enrol, offer_policy
 from firmware.enrolment.settling import Places, settle
 from firmware.errors import FirmwareError
 from firmware.parts import Parts
+from firmware.radio_command import tell_radio
+from firmware.selftest_command import self_test
 from firmware.service import Service
 from firmware.settings import Settings, load_settings
 from firmware.signals import hold_back, power_off_on_signal
@@ -53,6 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _run(settings)
             case "console":
                 return console(settings, options.port)
+            case "self-test":
+                return self_test(settings, sys.stdout, as_json=options.json)
+            case "radio":
+                return tell_radio(settings.store.state, options.flag, sys.stdout)
             case _:
                 from firmware.simulate import simulate
 
@@ -83,6 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     policy.add_argument("file", type=Path, help="the signed policy (TOML)")
     add("check-board", "Light, sound and read every part of the board in turn, for a technician.")
     add_arguments(add("companion", "Say which program the companion controller runs, or put this firmware's on it."))
+    test = add("self-test", "Run the self-test of a device that is not running, and tell what each check found.")
+    test.add_argument("--json", action="store_true", help="for programs")
+    radio = add("radio", "Tell the system whether the unit's policy allows a radio.")
+    radio.add_argument("--flag", type=Path, required=True, help="the file that stands for yes")
     add("run", "Be the device: wait for the button, record, until told to end (SIGTERM).")
     cable = add("console", "Answer a technician at the USB serial port, until told to end (SIGTERM).")
     cable.add_argument("--port", type=Path, default=Path("/dev/ttyGS0"), help="the serial port; %(default)s by default")

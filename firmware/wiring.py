@@ -161,7 +161,11 @@ class Device:
             self._program_log = ProgramLog(self.recorder.note, carried_program)
             if settings.self_test:
                 profile = profile_named(self.policy.recording.video_profile)
-                checks = make_checks(hardware, settings, self.policy, store, keeper, profile, self._link)
+
+                def next_segment() -> int:
+                    return store.previous.segment + 1 + (store.open_segment is not None)
+
+                checks = make_checks(hardware, settings, self.policy, next_segment, keeper, profile, self._link)
                 tester = SelfTester(checks, lambda name, details: self.recorder.note(name, **details), self._put)
             self._make_watches(settings, self.policy, store, keeper)
         else:
