@@ -1,0 +1,1 @@
+"""The operating system around the device: its services, its clock, its power, its log."""
