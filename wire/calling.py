@@ -5,14 +5,13 @@ Asking again is harmless: the device does what is asked once, and repeats its an
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from wire.bodies import MOST_FETCHED_BYTES, PART_BYTES, Body, Described, described, pack, unpack
+from wire.bodies import MOST_FETCHED_BYTES, PART_BYTES, Body, Described, Gathering, described, pack, unpack
 from wire.credential import CHALLENGE_BYTES, Technician
 from wire.errors import BodyError, LineLostError, MessageError, RefusedError
 from wire.frames import FrameReader, frame
@@ -21,6 +20,8 @@ from wire.plain import take_bytes, take_int, take_map
 
 AGAIN_S = 1.0
 PATIENCE_S = 15.0
+LONGEST_S = 900.0
+"""However often a device says that it works on it: so long, and no longer, is one answer waited for."""
 
 
 class Line(Protocol):
@@ -64,6 +65,7 @@ class Calling:
         monotonic_s: Callable[[], float] = time.monotonic,
         again_s: float = AGAIN_S,
         patience_s: float = PATIENCE_S,
+        longest_s: float = LONGEST_S,
     ) -> None:
         """`on_note` hears how far a request is; `patience_s` is how long a device may be silent."""
         self._line = line
@@ -71,6 +73,7 @@ class Calling:
         self._monotonic_s = monotonic_s
         self._again_s = again_s
         self._patience_s = patience_s
+        self._longest_s = longest_s
         self._reader = FrameReader()
         self._session = secrets.token_bytes(SESSION_BYTES)
         self._number = 0
@@ -104,8 +107,12 @@ class Calling:
         technician: Technician | None = None,
         most_bytes: int = MOST_FETCHED_BYTES,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
+        gather: Callable[[Described], Gathering] = Gathering,
     ) -> Got:
         """Ask, with the technician's signature where one is given; give and fetch bodies.
+
+        `gather` returns what a body is gathered in: one that holds the beginning of that very body has the rest
+        fetched alone, and keeps what came where the line is lost.
 
         Raises:
             LineLostError: the line is gone, or the device has been silent for too long. Ask again, in a new session.
@@ -124,7 +131,7 @@ class Calling:
             return Got(answer)
         of = described(take_map(answer, "body"), most_bytes)
         del answer["body"]
-        return Got(answer, self._fetch(of, progress))
+        return Got(answer, self._fetch(gather(of), progress))
 
     def _give(self, body: Body) -> dict[str, Any]:
         of = Described(body.size_bytes, body.digest).fields
@@ -139,18 +146,18 @@ class Calling:
                 raise MessageError("the device does not take the body")
             have = now
 
-    def _fetch(self, of: Described, progress: Callable[[int, int], None]) -> bytes:
-        data = bytearray()
-        while len(data) < of.size_bytes:
-            answer = self._exchange(self._next("part", {"at": len(data)}))
+    def _fetch(self, gathered: Gathering, progress: Callable[[int, int], None]) -> bytes:
+        size_bytes = gathered.of.size_bytes
+        while not gathered.whole:
+            have = gathered.size_bytes
+            answer = self._exchange(self._next("part", {"at": have}))
             part = unpack(answer.get("data"))
-            if take_int(answer, "at") != len(data) or not part or len(data) + len(part) > of.size_bytes:
+            # Every part is full but the last: a device cannot make this go on for ever.
+            if take_int(answer, "at") != have or len(part) != min(PART_BYTES, size_bytes - have):
                 raise BodyError("the device gives other parts than it was asked for")
-            data += part
-            progress(len(data), of.size_bytes)
-        if hashlib.sha256(data).digest() != of.digest:
-            raise BodyError("the body is not what its digest says: ask for it again")
-        return bytes(data)
+            gathered.add(have, part)
+            progress(gathered.size_bytes, size_bytes)
+        return gathered.take()
 
     def _next(self, verb: str, fields: Mapping[str, Any]) -> Ask:
         self._number += 1
@@ -160,8 +167,9 @@ class Calling:
         """Send a request until its answer comes."""
         sent = frame(ask.encode())
         now_s = self._monotonic_s()
+        longest_s = now_s + self._longest_s
         ends_s, again_s = now_s + self._patience_s, now_s
-        while now_s < ends_s:
+        while now_s < min(ends_s, longest_s):
             if now_s >= again_s:
                 self._line.write(sent)
                 again_s = now_s + self._again_s
