@@ -44,7 +44,7 @@ def self_test(settings: Settings, out: TextIO, *, as_json: bool = False) -> int:
     with ExitStack() as stack:
         parts = Parts(settings.board)
         hardware = make_hardware(parts, stack)
-        checks = _checks(settings, hardware)
+        checks = checks_for(settings, hardware)
 
         def tell(result: Result) -> None:
             if not as_json:
@@ -95,7 +95,8 @@ def as_dict(report: SelfTestReport) -> dict[str, object]:
     }
 
 
-def _checks(settings: Settings, hardware: Hardware) -> list[Check]:
+def checks_for(settings: Settings, hardware: Hardware) -> list[Check]:
+    """Return the checks of a device that is not running; without a unit, as far as they go."""
     keeper = PolicyKeeper(settings.store.state)
     kept = keeper.load()
     if not is_enrolled(settings.store.state):
