@@ -124,6 +124,7 @@ class Snapshot:
     """Pictures may go out."""
     health: Health | None = None
     """As it was looked at last."""
+    docked: bool = False
 
 
 class Appliance:
@@ -185,9 +186,8 @@ class Appliance:
     def snapshot(self) -> Snapshot:
         """What a display shows now."""
         live = self._live is not None and self._live.shown
-        return Snapshot(
-            self._state, self._cue, self._indicator.state(), self._recorder.progress, self._fault, live, self._health
-        )
+        light, progress = self._indicator.state(), self._recorder.progress
+        return Snapshot(self._state, self._cue, light, progress, self._fault, live, self._health, self._docked)
 
     def run(self) -> str:
         """Run until power-off; return the fault that stands then, or an empty text."""

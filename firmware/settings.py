@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,6 +71,21 @@ class EnrolmentOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsoleOptions:
+    """What the technician's console can see and ask, beside the store."""
+
+    status: str = ""
+    """A file in memory (tmpfs) that the recorder keeps for the console; empty: it keeps none."""
+    system: str = "none"
+    """Who is asked to stop the recorder, set the clock and switch off: one of `SYSTEMS`."""
+    unit: str = "getuige.service"
+    """The recorder's service."""
+
+
+SYSTEMS = ("none", "systemd", "simulated")
+
+
+@dataclass(frozen=True, slots=True)
 class TlsOptions:
     """TLS identity of the device; another key than the one that signs evidence."""
 
@@ -94,6 +109,7 @@ class Settings:
     dock: DockOptions = DockOptions()
     tls: TlsFiles = _NO_TLS
     enrolment: EnrolmentOptions = EnrolmentOptions()
+    console: ConsoleOptions = ConsoleOptions()
 
 
 _T = TypeVar("_T")
@@ -121,7 +137,7 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"cannot read the settings {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"the settings {path} are not TOML: {error}") from None
-    for name in sorted(data.keys() - {"store", "recording", "hardware", "live", "dock", "tls", "enrolment"}):
+    for name in sorted(data.keys() - {"store", "recording", "hardware", "live", "dock", "tls", "enrolment", "console"}):
         raise SettingsError(f"{path}: unknown section {name!r}")
     store = _section(path, data, "store", StoreOptions)
     base = path.resolve().parent
@@ -141,7 +157,16 @@ def load_settings(path: Path) -> Settings:
         _section(path, data, "dock", DockOptions),
         TlsFiles(base / tls.authority, base / tls.certificate, base / tls.key),
         EnrolmentOptions(enrolment.identity, base / enrolment.serial_file),
+        _console(path, _section(path, data, "console", ConsoleOptions)),
     )
+
+
+def _console(path: Path, options: ConsoleOptions) -> ConsoleOptions:
+    if options.system not in SYSTEMS:
+        raise SettingsError(f"{path}: console.system: {options.system!r} is not one of {', '.join(SYSTEMS)}")
+    if not options.unit or options.unit.startswith("-"):
+        raise SettingsError(f"{path}: console.unit: {options.unit!r} names no service")
+    return replace(options, status=str(path.resolve().parent / options.status) if options.status else "")
 
 
 def _board(base: Path, named: str) -> Board:

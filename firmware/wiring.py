@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import queue
-import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from capture.capture import Capture
 from capture.profiles import Profile, bytes_per_s, profile_named
@@ -20,7 +19,9 @@ from drivers.clock.protocol import Clock
 from drivers.companion.link import CompanionLink
 from drivers.errors import DriverError
 from drivers.gnss.protocol import Fix
+from firmware.acts import ActWatch
 from firmware.appliance import Appliance, Records, Snapshot
+from firmware.boot import boot_id
 from firmware.checks import make_checks
 from firmware.companion_program import ProgramLog, carried_program
 from firmware.custodian import Custodian
@@ -47,6 +48,7 @@ from firmware.settings import Settings
 from firmware.signaller import Signaller
 from firmware.stamps import Stamper
 from firmware.states import State
+from firmware.status_file import StatusFile, status_of
 from firmware.tester import SelfTester
 from firmware.unenrolled import NoRecorder
 from storage.keyring_file import is_enrolled
@@ -56,17 +58,8 @@ from storage.seal import SealedChunk
 from storage.store import Store, StoreSettings
 
 _log = logging.getLogger("getuige")
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _INPUTS = 4096
 _NO_BUFFER = "the companion controller keeps the camera without power until the light is lit: nothing is held before"
-
-
-def boot_id() -> bytes:
-    """Return the 16 bytes that name this run of the monotonic clock: the kernel's boot id."""
-    try:
-        return bytes.fromhex(_BOOT_ID.read_text("ascii").strip().replace("-", ""))
-    except (OSError, ValueError):
-        return secrets.token_bytes(16)
 
 
 class Device:
@@ -137,6 +130,11 @@ class Device:
         self.store: Store | None = None
         self._line_counts: LineCounts | None = None
         self._program_log: ProgramLog | None = None
+        self._acts: ActWatch | None = None
+        self._status: StatusFile | None = None
+        if settings.console.status:
+            self._status = StatusFile(Path(settings.console.status), self._boot, hardware.clock.monotonic_ns)
+            self._stack.callback(self._status.close)
         self._custodian_missed = False
         self._uplink_missed = False
         tester: SelfTester | None = None
@@ -147,6 +145,8 @@ class Device:
         def changed(snapshot: Snapshot) -> None:
             if self.uplink is not None:
                 self.uplink.changed()
+            if self._status is not None:
+                self._status.write(self._told(snapshot))
             on_change(snapshot)
 
         self.uplink: LiveUplink | None = None
@@ -159,6 +159,7 @@ class Device:
             records = self.recorder
             self._line_counts = LineCounts(self.recorder.note)
             self._program_log = ProgramLog(self.recorder.note, carried_program)
+            self._acts = ActWatch(settings.store.state, self.recorder.note, hardware.clock.monotonic_ns)
             if settings.self_test:
                 profile = profile_named(self.policy.recording.video_profile)
 
@@ -321,7 +322,10 @@ class Device:
             self.uplink.begin()
         self._service.ready()
         try:
-            return self.appliance.run()
+            fault = self.appliance.run()
+            if self._acts is not None and not fault:
+                self._acts.ended()
+            return fault
         finally:
             self._service.stopping()
 
@@ -333,6 +337,10 @@ class Device:
     def _tick(self) -> None:
         """The main thread lives: whoever would act on its death is told so."""
         self._service.alive()
+        if self._status is not None:
+            self._status.beat(lambda: self._told(self.appliance.snapshot))
+        if self._acts is not None:
+            self._acts.look()
         if self._link is not None:
             self._tend(self._link)
         if self._night is not None:
@@ -351,6 +359,14 @@ class Device:
             self._put(PowerOff())
         if not self.signaller.alive:
             raise FirmwareError("the signaller ended by itself: the device can tell nobody what it does")
+
+    def _told(self, snapshot: Snapshot) -> dict[str, Any]:
+        return status_of(
+            snapshot,
+            self.hardware.clock.read(),
+            policy_serial=self.policy.serial if self.policy else None,
+            segment_open=self.store is not None and self.store.open_segment is not None,
+        )
 
     def _set_night(self, night: bool) -> None:
         self.recorder.note("night", on=night)

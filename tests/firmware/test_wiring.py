@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from firmware.appliance import Snapshot
+from firmware.boot import boot_id
 from firmware.inputs import PowerOff
 from firmware.parts import Parts
 from firmware.settings import Settings, load_settings
 from firmware.states import State
-from firmware.wiring import Device, boot_id
+from firmware.wiring import Device
 from storage.errors import StorageError
 from storage.verdict import Verdict
 from storage.verify import verify

@@ -1,0 +1,137 @@
+"""Acts of technicians at the console go on record in the chain, too: the console leaves a note, the recorder takes it.
+
+The two are processes of their own, and share a folder: ``technician/`` in the state folder, a file an act, durable
+before the act is done. The recorder puts each on record as the event ``technician``, renames the file, and removes it
+once that has long been durable. After a crash between the two it is on record twice, with one `id`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.durable import replace_file
+from wire.errors import WireError
+from wire.plain import decode, encode, expect, take_int, take_text
+
+FOLDER = "technician"
+_MOST_WAITING = 64
+_MOST_BYTES = 1024
+_EVERY_NS = 1_000_000_000
+_DURABLE_NS = 30_000_000_000
+"""An event is on flash within a second of being noted; thirty are enough even for a card that pauses."""
+_NEW, _NOTED = ".act", ".noted"
+_NAME = re.compile(r"\d{20}-[0-9a-f]{16}\.(act|noted)")
+_log = logging.getLogger("getuige")
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Somebody did something."""
+
+    who: str
+    """The name in their credential."""
+    key: str
+    """The first 16 hexadecimal digits of their public key."""
+    act: str
+    """The verb."""
+    utc_s: int
+    """When, by the console's clock, in seconds since 1970."""
+
+
+class ActSpool:
+    """Leaves notes; owned by the console."""
+
+    def __init__(self, state: Path) -> None:
+        self._folder = state / FOLDER
+
+    @property
+    def waiting(self) -> int:
+        """How many no recorder has taken yet."""
+        return sum(path.suffix == _NEW for path in _found(self._folder))
+
+    def leave(self, act: Act) -> bool:
+        """Leave a note, durably; False where too many wait already, so that no recorder takes them.
+
+        Raises:
+            OSError: the medium refused.
+        """
+        if len(_found(self._folder)) >= _MOST_WAITING:
+            return False
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        data = encode({"who": act.who, "key": act.key, "act": act.act, "utc_s": act.utc_s})
+        replace_file(self._folder / f"{act.utc_s:020d}-{secrets.token_hex(8)}{_NEW}", data, mode=0o600)
+        return True
+
+
+class ActWatch:
+    """Takes them; owned by the recorder's main thread, and asked at each of its rounds."""
+
+    def __init__(self, state: Path, note: Callable[..., None], monotonic_ns: Callable[[], int]) -> None:
+        self._folder = state / FOLDER
+        self._note = note
+        self._monotonic_ns = monotonic_ns
+        self._looked_ns: int | None = None
+        self._noted: dict[str, int] = {}
+
+    def look(self) -> None:
+        """Once a second: put what is new on record, and remove what has long been."""
+        now_ns = self._monotonic_ns()
+        if self._looked_ns is not None and now_ns - self._looked_ns < _EVERY_NS:
+            return
+        self._looked_ns = now_ns
+        for path in _found(self._folder):
+            noted_ns = self._noted.get(path.stem)
+            if noted_ns is None:
+                self._put_on_record(path)
+                self._noted[path.stem] = now_ns
+                with suppress(OSError):  # it is on record either way
+                    path.rename(path.with_suffix(_NOTED))
+            elif now_ns - noted_ns >= _DURABLE_NS:
+                self._remove(path)
+
+    def ended(self) -> None:
+        """The chain is closed in good order: what was noted is in it."""
+        for path in _found(self._folder):
+            if path.stem in self._noted:
+                self._remove(path)
+
+    def _put_on_record(self, path: Path) -> None:
+        try:
+            with path.open("rb") as file:
+                act = _parse(file.read(_MOST_BYTES))
+        except (OSError, WireError) as error:
+            _log.warning("a technician's act cannot be read: %s", error)
+            return
+        identity = path.name[21:37]
+        self._note("technician", who=act.who, key=act.key, act=act.act, utc_s=act.utc_s, id=identity)
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("a technician's act stays although it is on record: %s", error.strerror)
+            self._noted[path.stem] = self._monotonic_ns()
+        else:
+            self._noted.pop(path.stem, None)
+
+
+def _found(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    except OSError:
+        return []
+
+
+def _parse(data: bytes) -> Act:
+    fields = decode(data, "the act")
+    expect(fields, "an act", "who key act utc_s")
+    return Act(
+        take_text(fields, "who", 80), take_text(fields, "key", 16), take_text(fields, "act", 32),
+        take_int(fields, "utc_s"),
+    )  # fmt: skip
