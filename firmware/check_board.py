@@ -42,6 +42,10 @@ _EMPTY_PERCENT = 1
 _CLOSE_S = 5.0
 
 
+Heard = Callable[[str, str, Outcome | None], None]
+"""Gets each line in its parts: the name of the part, what was found, and how the check ended. None: what to do now."""
+
+
 class _Part(Protocol):
     def close(self) -> None: ...
 
@@ -76,13 +80,15 @@ def check_board(
     places: Mapping[str, str] | None = None,
     video: VideoFormat = _VIDEO,
     patience: Callable[[], Patience] = Patience,
+    heard: Heard = lambda _name, _text, _outcome: None,
 ) -> int:
     """Check every part and write a line for each; return 0 where all that are present work, and 1 otherwise.
 
     `patience_s`: how long to wait for what the technician or the sky must do. `places`: where the parts are
-    connected, as `places_of` tells. Whatever happens, all parts are closed at the end and the light is dark.
+    connected, as `places_of` tells. `heard` gets each line's parts. Whatever happens, all parts are closed at the end
+    and the light is dark.
     """
-    with _Bench(out, places or {}, patience) as bench:
+    with _Bench(out, places or {}, patience, heard) as bench:
         # The light first and last: no part that watches or listens is made before there is one.
         light = bench.make("light", parts.indicator)
         if light is not None:
@@ -163,10 +169,11 @@ def _look(bench: _Bench, parts: BoardParts, light: Indicator, video: VideoFormat
 class _Bench:
     """Makes parts, runs checks, writes what comes of it. A context manager that closes the parts, the last first."""
 
-    def __init__(self, out: TextIO, places: Mapping[str, str], patience: Callable[[], Patience]) -> None:
+    def __init__(self, out: TextIO, places: Mapping[str, str], patience: Callable[[], Patience], heard: Heard) -> None:
         self._out = out
         self._places = places
         self._patience = patience
+        self._heard = heard
         self._made: list[tuple[str, _Part]] = []
         self._failed: list[str] = []
 
@@ -190,9 +197,9 @@ class _Bench:
         self._line(name, why, Outcome.FAILED)
 
     def say(self, text: str) -> None:
-        """Write a line at once."""
-        self._out.write(text + "\n")
-        self._out.flush()
+        """Write at once what the technician should do."""
+        self._heard("", text, None)
+        self._write(text)
 
     def __enter__(self) -> Self:
         return self
@@ -221,16 +228,21 @@ class _Bench:
         for text in errors:
             self._line(name, text, Outcome.FAILED)
 
+    def _write(self, text: str) -> None:
+        self._out.write(text + "\n")
+        self._out.flush()
+
     def sum_up(self) -> int:
         """Write the last line; return the exit status."""
         if self._failed:
-            self.say(f"FAILED: {', '.join(dict.fromkeys(self._failed))}")
+            self._write(f"FAILED: {', '.join(dict.fromkeys(self._failed))}")
             return _BROKEN
-        self.say("all parts that this board has work")
+        self._write("all parts that this board has work")
         return _FINE
 
     def _line(self, name: str, text: str, outcome: Outcome) -> None:
         where = f" ({self._places[name]})" if name in self._places else ""
-        self.say(f"{name}{where}: {' '.join(text.split())} ... {_WORDS[outcome]}")
+        self._write(f"{name}{where}: {' '.join(text.split())} ... {_WORDS[outcome]}")
+        self._heard(name, f"{where.strip()} {text}".strip(), outcome)
         if outcome is Outcome.FAILED:
             self._failed.append(name)

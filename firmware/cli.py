@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from capture.errors import CaptureError
 from drivers.clock.system import SystemClock
 from drivers.errors import DriverError
-from drivers.microphone.protocol import Microphone
 from firmware.appliance import Snapshot
-from firmware.check_board import BoardParts, check_board, places_of
+from firmware.board_bench import board_parts
+from firmware.check_board import check_board, places_of
 from firmware.companion_command import add_arguments, companion
 from firmware.console.command import console
 from firmware.enrolling import enrol, offer_policy
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "run":
                 return _run(settings)
             case "console":
-                return console(settings, options.port)
+                return console(settings, options.port, options.settings)
             case "self-test":
                 return self_test(settings, sys.stdout, as_json=options.json)
             case "radio":
@@ -106,47 +105,14 @@ def _enrol(settings: Settings, unit: Path, policy: Path, identity: str) -> int:
     return _OK
 
 
-_P = TypeVar("_P")
-
-
 def _check_board(settings: Settings) -> int:
-    hears: list[Callable[[int, int], None]] = []
-
-    def microphone() -> Microphone:
-        made = parts.microphone()
-        hears.extend(filter(None, [getattr(made, "hear", None)]))  # a simulated one, for a simulated buzzer
-        return made
-
-    def sound(time_ns: int, tone_hz: int) -> None:
-        for hear in hears:
-            hear(time_ns, tone_hz)
-
-    def played(make: Callable[[], _P]) -> Callable[[], _P]:
-        def made() -> _P:
-            part = make()
-            if bench.plays(part):
-                sys.stdout.write(f"({type(part).__name__}: a simulation plays what a person or the sky would do)\n")
-            return part
-
-        return made
-
     with Parts(settings.board) as parts, SimulatedBench() as bench:
-        made = BoardParts(
-            indicator=parts.indicator,
-            button=played(parts.button),
-            buzzer=lambda: parts.buzzer(sound),
-            haptics=parts.haptics,
-            microphone=microphone,
-            camera=parts.camera,
-            camera_power=parts.camera_power,
-            battery=parts.battery,
-            gnss=played(parts.gnss),
-            accelerometer=played(parts.accelerometer),
-            dock=parts.dock,
-            rtc=parts.rtc,
-            clock=SystemClock(),
-        )
+        made = board_parts(parts, bench, SystemClock(), lambda text: _write(text + "\n"))
         return check_board(made, sys.stdout, places=places_of(settings.board))
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
 
 
 def _run(settings: Settings) -> int:

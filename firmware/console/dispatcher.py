@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from capture.errors import CaptureError
@@ -14,8 +13,6 @@ from storage.errors import StorageError
 from wire.answering import Asked, Reply
 from wire.credential import Credential
 from wire.errors import RefusedError
-
-_log = logging.getLogger("getuige")
 
 
 class Checks(Protocol):
@@ -29,13 +26,20 @@ class Checks(Protocol):
 class Dispatcher:
     """Takes whatever `wire.answering` hands on."""
 
-    def __init__(self, handlers: Iterable[Handler], gate: Checks) -> None:
+    def __init__(
+        self,
+        handlers: Iterable[Handler],
+        gate: Checks,
+        on_record: Callable[[Credential, Asked], None] = lambda who, asked: None,  # noqa: ARG005
+    ) -> None:
+        """`on_record` is told what a technician asks before it is done."""
         self._handlers: dict[str, Handler] = {}
         for handler in handlers:
             if handler.verb in self._handlers:
                 raise ValueError(f"two handlers for {handler.verb}")
             self._handlers[handler.verb] = handler
         self._gate = gate
+        self._on_record = on_record
 
     def handle(self, asked: Asked) -> Reply:
         """Do what is asked.
@@ -48,8 +52,7 @@ class Dispatcher:
             raise RefusedError("no-verb", f"this device cannot {asked.ask.verb}: has it an older firmware?")
         try:
             if handler.access is not Access.OPEN:
-                who = self._gate.check(asked)
-                _log.info("console: %s, by %s", handler.verb, who.name)
+                self._on_record(self._gate.check(asked), asked)
             return handler.handle(asked)
         except (FirmwareError, StorageError) as error:
             # What a medium or a part refused may be mended, and tried again; a decision stands.

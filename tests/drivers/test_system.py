@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +182,8 @@ def test_the_programs_that_are_asked_take_these_words(tmp_path: Path) -> None:
         return run([*env.split(), *arguments], limit_s=limit_s, most_bytes=most_bytes)
 
     system = SystemdControl("getuige-none.service", run=without_bus)
-    for act in (lambda: system.set_clock(1), system.power_off):
+    acts: list[Callable[[], None]] = [lambda: system.set_clock(1), system.power_off]
+    for act in acts:
         with pytest.raises(DriverError, match=r"Failed to (set bus address|connect)"):
             act()
 
