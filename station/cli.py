@@ -17,6 +17,7 @@ from station import report as reporting
 from station.asking import Passphrase, PassphraseFile, new_passphrase, passphrases
 from station.audit.command import audit_app
 from station.console import say
+from station.console_line.command import console_app
 from station.dock.command import dock_command
 from station.enrolment.command import enrol_command
 from station.errors import StationError
@@ -48,6 +49,7 @@ app.add_typer(device_app, name="device")
 app.add_typer(review_app, name="review")
 app.add_typer(audit_app, name="audit")
 app.add_typer(technician_app, name="technician")
+app.add_typer(console_app, name="console")
 app.command("dock")(dock_command)
 app.command("enrol")(enrol_command)
 app.command("label")(label_command)

@@ -72,16 +72,19 @@ def load_credential(path: Path) -> Credential:
         raise StationError(f"{path} is not a technician's credential: {error}") from None
 
 
-def load_technician(key: Path, ask: Callable[[str], bytes]) -> Technician:
-    """Return who asks, by a private key and the credential beside it; `ask` is asked for the passphrase.
+def load_technician(key: Path, ask: Callable[[str], bytes], credential_file: Path | None = None) -> Technician:
+    """Return who asks, by a private key and its credential, which stands beside it unless `credential_file` is named.
+
+    `ask` is asked for the passphrase.
 
     Raises:
         StationError, KeyFileError: one of them is missing, does not open, or they do not belong together.
     """
-    credential = load_credential(credential_path(key))
+    path = credential_file or credential_path(key)
+    credential = load_credential(path)
     signer = open_signer(f"file:{key.absolute()}", Path(), ask)
     if signer.public != credential.key:
-        raise StationError(f"{credential_path(key)} is for another key than {key}")
+        raise StationError(f"{path} is for another key than {key}")
     return Technician(credential, signer.sign)
 
 

@@ -119,6 +119,11 @@ class Gathering:
         return len(self._data)
 
     @property
+    def data(self) -> bytes:
+        """What of it is here."""
+        return bytes(self._data)
+
+    @property
     def whole(self) -> bool:
         """Whether all of it is here."""
         return len(self._data) == self.of.size_bytes
