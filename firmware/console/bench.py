@@ -34,6 +34,7 @@ _TELL_S = 2.0
 _LIMIT_S = 420.0
 _MOST_LINE_BYTES = 4096
 _ROOT = Path(__file__).resolve().parents[2]
+CHILD = (sys.executable, "-m", "firmware.console.child")
 _log = logging.getLogger("getuige")
 
 Hear = Callable[[Mapping[str, Any]], None]
@@ -56,8 +57,9 @@ class Bench:
         *,
         limit_s: float = _LIMIT_S,
         pause_s: float = _PAUSE_S,
+        child: Sequence[str] = CHILD,
     ) -> None:
-        """`stop` is set when the console is to end; `limit_s` is how long checks may take in all."""
+        """`stop` is set when the console is to end; `limit_s` is how long the checks, run by `child`, may take."""
         self._control = control
         self._mark = state / _MARK
         self._flash = flash
@@ -65,6 +67,7 @@ class Bench:
         self._stop = stop
         self._limit_s = limit_s
         self._pause_s = pause_s
+        self._child = list(child)
 
     def make_good(self) -> None:
         """Start a recorder that a console before this one stopped and could not start again."""
@@ -107,7 +110,7 @@ class Bench:
             BenchError: they crashed, said nonsense, took too long, or the console is to end.
         """
         process = subprocess.Popen(
-            [sys.executable, "-m", "firmware.console.child", str(self._settings_file), *arguments],
+            [*self._child, str(self._settings_file), *arguments],
             cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         )  # fmt: skip
         with process:

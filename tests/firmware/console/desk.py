@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from drivers.system.disabled import DisabledLog, DisabledSystem
 from drivers.system.protocol import LogLine
 from drivers.system.simulated import SimulatedLog, SimulatedSystem
 from firmware.acts import ActSpool
-from firmware.console.bench import Bench
+from firmware.console.bench import CHILD, Bench
 from firmware.console.diagnosis import make_diagnosis
 from firmware.console.dispatcher import Dispatcher
 from firmware.console.gate import Gate
@@ -53,6 +53,7 @@ class Desk:
     present: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
     limit_s: float = 60.0
+    child: Sequence[str] = CHILD
 
     def __post_init__(self) -> None:
         settings = load_settings(self.kit.settings)
@@ -62,7 +63,7 @@ class Desk:
         control = self.control if self.present else DisabledSystem()
         self.bench = Bench(
             control, settings.store.state, settings.store.flash, self.kit.settings, self.stop,
-            limit_s=self.limit_s, pause_s=0.0,
+            limit_s=self.limit_s, pause_s=0.0, child=self.child,
         )  # fmt: skip
         self.acts = ActSpool(settings.store.state)
         self.tools = Tools(
