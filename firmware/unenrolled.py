@@ -6,6 +6,7 @@ import logging
 
 from firmware.recorder import Progress
 
+_SEALED = frozenset({"position", "assignment"})
 _log = logging.getLogger("getuige")
 
 
@@ -39,8 +40,9 @@ class NoRecorder:
         """There is nothing to fill it with, and no policy that allows one."""
 
     def note(self, name: str, **details: str | int | bool | None) -> None:
-        """Log it."""
-        _log.info("%s %s", name, details or "")
+        """Log it, but for what is nobody's business: the system's log is not sealed."""
+        if name not in _SEALED:
+            _log.info("%s %s", name, details or "")
 
     def shut_down(self, timeout_s: float) -> bool:
         """There is nothing to close."""

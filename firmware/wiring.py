@@ -160,6 +160,8 @@ class Device:
             self._line_counts = LineCounts(self.recorder.note)
             self._program_log = ProgramLog(self.recorder.note, carried_program)
             self._acts = ActWatch(settings.store.state, self.recorder.note, hardware.clock.monotonic_ns)
+            self._stack.callback(self._acts.close)
+            self._acts.begin()
             if settings.self_test:
                 profile = profile_named(self.policy.recording.video_profile)
 
@@ -324,6 +326,7 @@ class Device:
         try:
             fault = self.appliance.run()
             if self._acts is not None and not fault:
+                self._acts.close()
                 self._acts.ended()
             return fault
         finally:
@@ -339,8 +342,6 @@ class Device:
         self._service.alive()
         if self._status is not None:
             self._status.beat(lambda: self._told(self.appliance.snapshot))
-        if self._acts is not None:
-            self._acts.look()
         if self._link is not None:
             self._tend(self._link)
         if self._night is not None:

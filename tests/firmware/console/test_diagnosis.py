@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from drivers.system.protocol import LogLine
 from drivers.system.simulated import SimulatedLog
 from firmware.console.log import told
+from firmware.unenrolled import NoRecorder
 from storage.keyfiles import device_id, load_device_key
 from storage.layout import ClockSource, Light, Stamp
 from tests.firmware.console.desk import ISSUED_S, JAN, YEAR_S, Desk, lines, technician
@@ -214,6 +215,15 @@ def test_no_place_and_no_officer_is_told_whoever_logged_it(text: str) -> None:
     for secret in ("5205.4420", "00507.2840", "52.0907", "5.1214", "520907000", "51214000", "123456", "NL-7"):
         assert secret not in shown
     assert "[hidden]" in shown
+
+
+def test_no_place_and_no_officer_is_logged_where_no_chain_seals_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "getuige")
+    records = NoRecorder()
+    records.note("position", latitude_e7=520907000, longitude_e7=51214000)
+    records.note("assignment", officer="123456")
+    records.note("button", pressed=True)
+    assert caplog.messages == ["button {'pressed': True}"]
 
 
 @given(st.text(max_size=600), st.text(max_size=80))
