@@ -44,7 +44,7 @@ def self_test(settings: Settings, out: TextIO, *, as_json: bool = False) -> int:
     with ExitStack() as stack:
         parts = Parts(settings.board)
         hardware = make_hardware(parts, stack)
-        checks = checks_for(settings, hardware)
+        checks = checks_for(settings, hardware, parts.link)
 
         def tell(result: Result) -> None:
             if not as_json:
@@ -95,7 +95,7 @@ def as_dict(report: SelfTestReport) -> dict[str, object]:
     }
 
 
-def checks_for(settings: Settings, hardware: Hardware) -> list[Check]:
+def checks_for(settings: Settings, hardware: Hardware, link: CompanionLink | None = None) -> list[Check]:
     """Return the checks of a device that is not running; without a unit, as far as they go."""
     keeper = PolicyKeeper(settings.store.state)
     kept = keeper.load()
@@ -110,7 +110,7 @@ def checks_for(settings: Settings, hardware: Hardware) -> list[Check]:
 
     # Before its first start a device has no store yet.
     placed = replace(settings, store=replace(settings.store, flash=_place(settings.store.flash)))
-    return make_checks(hardware, placed, kept.policy, next_segment, keeper, profile)
+    return make_checks(hardware, placed, kept.policy, next_segment, keeper, profile, link)
 
 
 def _next_segment(store: StoreOptions) -> int:

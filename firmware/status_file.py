@@ -87,13 +87,14 @@ def read_status(path: Path, boot: bytes, now_ns: int) -> Mapping[str, Any] | Non
 
 
 def status_of(
-    snapshot: Snapshot, clock: ClockReading, *, policy_serial: int | None, segment_open: bool
+    snapshot: Snapshot, clock: ClockReading, *, policy_serial: int | None, segment_open: bool, companion: str = ""
 ) -> dict[str, Any]:
-    """Return what is told of a device."""
+    """Return what is told of a device; `companion` is the version of the controller's program, where there is one."""
     progress, health = snapshot.progress, snapshot.health
     percent = health.battery_percent if health is not None else None
     return {
         "firmware": VERSION,
+        "companion": companion,
         "state": snapshot.state.value,
         "busy": snapshot.state not in IDLE,
         "fault": snapshot.fault[:_MOST_TEXT],

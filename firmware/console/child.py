@@ -101,7 +101,7 @@ def self_test(settings: Settings, emit: Emit) -> None:
     with ExitStack() as stack:
         parts = Parts(settings.board)
         hardware = make_hardware(parts, stack)
-        run_checks(checks_for(settings, hardware), tell, parts.link)
+        run_checks(checks_for(settings, hardware, parts.link), tell, parts.link)
 
 
 def board(settings: Settings, emit: Emit, wait_s: int, watch_s: int) -> None:

@@ -19,6 +19,7 @@ from storage.errors import StorageError
 from storage.policy import parse_policy
 from storage.policy_file import MAX_POLICY_BYTES
 from wire.answering import Asked, Reply
+from wire.enrolment import ODD_CERTIFICATE
 from wire.plain import expect, printable
 
 _S = 1_000_000_000
@@ -86,14 +87,13 @@ def _certificate(path: Path) -> Mapping[str, Any]:
     try:
         with path.open("rb") as file:
             certificate = x509.load_pem_x509_certificate(file.read(_MOST_PEM_BYTES))
+        from_s = int(certificate.not_valid_before_utc.timestamp())
+        until_s = int(certificate.not_valid_after_utc.timestamp())
     except OSError as error:
         return {"trouble": printable(error.strerror or "it cannot be read")}
-    except ValueError:
+    except ODD_CERTIFICATE:
         return {"trouble": "it is no certificate"}
-    return {
-        "from_s": int(certificate.not_valid_before_utc.timestamp()),
-        "until_s": int(certificate.not_valid_after_utc.timestamp()),
-    }
+    return {"from_s": from_s, "until_s": until_s}
 
 
 def _storage(flash: Path, reserve_mib: int) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from station.asking import secret
 from station.console import say
 from station.console_line import screen
 from station.console_line.clock import measure
@@ -21,7 +22,6 @@ from station.console_line.fetching import Fetching
 from station.console_line.session import Where, at_the_cable
 from station.console_line.tell import greeting_rows, is_well, log_line, segment_line, status_rows, text, when
 from station.errors import StationError
-from station.office_commands import secret
 from wire.plain import decode, printable
 
 _WRONG = 1

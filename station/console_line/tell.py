@@ -65,7 +65,7 @@ def status_rows(fields: Mapping[str, Any]) -> list[Row]:
     rows = [
         ("device", f"{text(fields.get('name')) or 'without a name'}, {text(fields.get('device'))}"),
         ("board", f"{text(fields.get('board'))}, serial number {text(fields.get('serial')) or 'unknown'}"),
-        ("firmware", text(fields.get("firmware"))),
+        ("firmware", _firmware(fields, recorder)),
         ("recorder", _recorder(recorder, fields.get("told") is True)),
     ]
     if isinstance(recorder, Mapping):
@@ -147,6 +147,11 @@ def segment_line(fields: object) -> str:
         f"  {text(within(fields, 'kind'), 16)}  light {text(within(fields, 'light'), 10)}"
         f"{f' (sensed {sensed})' if sensed else ''}  {text(within(fields, 'bytes'))} bytes"
     )
+
+
+def _firmware(fields: Mapping[str, Any], recorder: object) -> str:
+    companion = within(recorder, "companion")
+    return f"{text(fields.get('firmware'))}{f', companion {text(companion, 16)}' if companion else ''}"
 
 
 def _either(value: object, yes: str, no: str) -> str:

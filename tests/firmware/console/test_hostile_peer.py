@@ -77,7 +77,7 @@ def test_what_was_recorded_on_the_line_does_nothing_when_it_is_played_again(kit:
     assert any("for this device and this session" in answer.text for answer in answers)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 3))
 def test_played_again_mutated_cut_or_in_another_order_it_does_nothing(
     kit: Kit, recorded: list[bytes], seed: int, how: int
@@ -114,7 +114,7 @@ ASKS = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(ASKS, max_size=8))
 def test_forged_requests_do_nothing(kit: Kit, asks: list[Ask]) -> None:
     desk = Desk(kit, child=CHILD)

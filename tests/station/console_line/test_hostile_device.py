@@ -52,7 +52,7 @@ VALUES = st.recursive(
 FIELDS = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=20)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(FIELDS)
 def test_whatever_it_says_of_itself_is_bounded_and_printable(fields: dict[str, Any]) -> None:
     for rows in (status_rows(fields), greeting_rows(fields)):
