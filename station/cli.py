@@ -203,5 +203,5 @@ def main(run: Callable[[], object] = app) -> int:
         run()
     except (StorageError, StationError) as error:
         sys.stderr.write(f"station: {error}\n")
-        return _UNUSABLE
+        return error.exit_status if isinstance(error, StationError) else _UNUSABLE
     return 0

@@ -1,6 +1,7 @@
 """``station console``: what a technician asks a device at the cable (docs/CONSOLE.md).
 
-Exit status: 0 done; 1 done, and something is wrong with the device; 2 not done, and one line says why.
+Exit status: 0 done; 1 the device refuses, or something is wrong with it; 2 unusable input, no device was met; 3 no
+device, or none any more: the same command may be given again.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def export_log_command(
         with at_the_cable(context.obj) as session, screen.fetching_bar(quiet=as_json) as progress:
             got = session.ask("export-log", fetching.of, gather=fetching.gather, progress=progress)
     except StationError as error:
-        raise StationError(f"{error}; {fetching.keep()}") from None
+        raise type(error)(f"{error}; {fetching.keep()}") from None
     fetching.done(got.body)
     fields = {"file": str(output), "bytes": len(got.body), "lines": got.fields.get("lines")}
     if as_json:

@@ -21,6 +21,18 @@ Hear = Callable[[Mapping[str, Any]], None]
 _MOST_BYTES = 16 * 1024 * 1024
 
 
+class DeviceRefusesError(StationError):
+    """The device refuses; asking again changes nothing."""
+
+    exit_status = 1
+
+
+class AwayError(StationError):
+    """There is no device, or none any more. The same command may be given again."""
+
+    exit_status = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """Which device, and who asks."""
@@ -72,15 +84,17 @@ def at_the_cable(where: Where, hear: Hear = lambda _fields: None) -> Iterator[Se
     """Open the port, as a technician; `hear` is told how far a request is.
 
     Raises:
-        StationError, KeyFileError: key or credential will not do, or the device is gone, refuses or talks nonsense.
+        StationError, KeyFileError: key or credential will not do.
+        DeviceRefusesError: it refuses.
+        AwayError: it is gone, or talks nonsense.
     """
     technician = load_technician(where.key, where.ask, where.credential)
     try:
         with SerialLine(where.port) as line:
             yield Session(Calling(line, on_note=hear), technician)
     except LineLostError as error:
-        raise StationError(printable(str(error))) from None
+        raise AwayError(printable(str(error))) from None
     except RefusedError as error:
-        raise StationError(f"the device refuses: {printable(str(error))}") from None
+        raise DeviceRefusesError(f"the device refuses: {printable(str(error))}") from None
     except WireError as error:
-        raise StationError(f"what is at {where.port} does not talk as a device does: {printable(str(error))}") from None
+        raise AwayError(f"what is at {where.port} does not talk as a device does: {printable(str(error))}") from None

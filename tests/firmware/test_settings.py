@@ -10,7 +10,7 @@ import pytest
 from firmware.board import BOARDS, find_board
 from firmware.errors import SettingsError
 from firmware.parts import Parts
-from firmware.settings import RecordingOptions, load_settings
+from firmware.settings import ConsoleOptions, RecordingOptions, load_settings
 
 GOOD = """
 [store]
@@ -38,6 +38,12 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     store = load_settings(written(tmp_path, GOOD)).store
     assert store.flash == tmp_path / "flash"
     assert store.state == Path("/var/lib/getuige")
+
+
+def test_the_consoles_status_file_is_relative_too(tmp_path: Path) -> None:
+    assert load_settings(written(tmp_path, GOOD)).console == ConsoleOptions("", "none", "getuige.service")
+    console = load_settings(written(tmp_path, GOOD + '[console]\nstatus = "s.json"\nsystem = "systemd"\n')).console
+    assert console == ConsoleOptions(str(tmp_path / "s.json"), "systemd")
 
 
 def test_defaults_are_those_of_a_pi(tmp_path: Path) -> None:
@@ -85,6 +91,9 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         (GOOD + "[hardware]\nboard = 4", "hardware.board"),
         (GOOD + "[hardware]\nself_test = 1", "hardware.self_test"),
         (GOOD + "[recording]\nsegment_s = '60'", "recording.segment_s"),
+        (GOOD + "[console]\nsystem = 'launchd'", "console.system"),
+        (GOOD + "[console]\nunit = '--now'", "console.unit"),
+        (GOOD + "[console]\nunit = ''", "console.unit"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, named: str) -> None:

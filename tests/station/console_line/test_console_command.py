@@ -16,9 +16,9 @@ from drivers.system.simulated import SimulatedLog
 from firmware.console.diagnosis import make_diagnosis
 from firmware.console.place import Place
 from firmware.settings import load_settings
-from station.cli import app
+from station.cli import app, main
 from station.console_line import screen
-from station.console_line.session import Where, at_the_cable
+from station.console_line.session import AwayError, Where, at_the_cable
 from station.errors import StationError
 from station.technicians import issue_credential
 from storage.errors import KeyFileError
@@ -53,7 +53,7 @@ class Bench:
         given = ["--port", port or self.cable.station, "--key", str(key or self.key)]
         done = CliRunner().invoke(app, ["console", *given, *arguments])
         if isinstance(done.exception, StationError | KeyFileError):
-            assert status == 2, done.exception
+            assert status == getattr(done.exception, "exit_status", 2), done.exception
             assert "\n" not in str(done.exception)
             return str(done.exception)
         assert done.exit_code == status, (done.output, done.exception)
@@ -114,7 +114,7 @@ def test_a_device_without_a_unit_says_what_everybody_may_know(bench: Bench, tmp_
         assert "belongs to no unit yet" in text
         assert "simulated" in text
         assert json.loads(bench.run("status", "--json", port=cable.station, status=1))["enrolled"] is False
-        assert "belongs to no unit" in bench.run("shut-down", port=cable.station, status=2)
+        assert "belongs to no unit" in bench.run("shut-down", port=cable.station, status=1)
 
 
 def test_checks(bench: Bench) -> None:
@@ -142,13 +142,13 @@ def test_what_is_asked_of_the_system(bench: Bench) -> None:
     assert "switches itself off" in bench.run("shut-down")
     assert list(bench.desk.control.told) == ["restart", "power-off", "power-off"]
     bench.desk.says(busy=True)
-    assert "refuses: it records" in bench.run("shut-down", status=2)
+    assert "refuses: it records" in bench.run("shut-down", status=1)
 
 
 def test_the_clock_is_set_by_this_machines(bench: Bench) -> None:
     import time
 
-    assert "in step by itself" in bench.run("set-clock", status=2)
+    assert "in step by itself" in bench.run("set-clock", status=1)
     bench.desk.clock.synchronised = False
     assert "s behind; it is 20" in bench.run("set-clock")
     (told,) = bench.desk.control.told
@@ -184,7 +184,7 @@ def test_an_export_goes_on_after_the_cable_was_pulled(kit: Kit, bench: Bench, mo
     desk = Desk(kit, log=SimulatedLog(lines(*(os.urandom(200).hex() for _ in range(300)))), clock=bench.desk.clock)
     output = bench.base / "long.gz"
     with Cable(cut_after=30_000) as cable, Console(desk.place, make_diagnosis(desk.place, desk.tools), cable.device):
-        text = bench.run("export-log", "--output", str(output), port=cable.station, status=2)
+        text = bench.run("export-log", "--output", str(output), port=cable.station, status=3)
         assert "the same command goes on from there" in text
         part = output.with_name("long.gz.part")
         assert part.exists()
@@ -197,7 +197,7 @@ def test_an_export_goes_on_after_the_cable_was_pulled(kit: Kit, bench: Bench, mo
 
 
 def test_who_may_not_ask_is_told_why(bench: Bench) -> None:
-    assert "cannot open" in bench.run("status", port=str(bench.base / "none"), status=2)
+    assert "cannot open" in bench.run("status", port=str(bench.base / "none"), status=3)
     assert "cannot read the credential" in bench.run("status", key=bench.base / "none.key", status=2)
     other = bench.base / "piet.key"
     issue_credential(bench.base / "station", UNIT, "Piet", 300, other, b"", ISSUED_S)
@@ -205,12 +205,20 @@ def test_who_may_not_ask_is_told_why(bench: Bench) -> None:
     assert "for another key" in bench.run("--credential", credential, "status", key=other, status=2)
     assert "does NOT run" in bench.run("--credential", credential, "status", status=1)
     issue_credential(bench.base / "station", UNIT, "Oud", 1, bench.base / "oud.key", b"", ISSUED_S - 10 * 24 * 3600)
-    assert "is over" in bench.run("status", key=bench.base / "oud.key", status=2)
+    assert "is over" in bench.run("status", key=bench.base / "oud.key", status=1)
     issue_credential(bench.base / "station", UNIT, "Wim", 300, bench.base / "wim.key", b"sesame", ISSUED_S)
     (bench.base / "phrase").touch(mode=0o600)
     (bench.base / "phrase").write_text("sesame\n")
     phrase = str(bench.base / "phrase")
     assert "does NOT run" in bench.run("--passphrase-file", phrase, "status", key=bench.base / "wim.key", status=1)
+
+
+def test_the_program_ends_with_the_errors_own_status(capsys: pytest.CaptureFixture[str]) -> None:
+    def away() -> None:
+        raise AwayError("gone")
+
+    assert main(away) == 3
+    assert capsys.readouterr().err == "station: gone\n"
 
 
 def test_a_session_knows_whom_it_asks(bench: Bench) -> None:
