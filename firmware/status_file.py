@@ -23,7 +23,7 @@ from wire.plain import decode, encode, take_bytes, take_int
 BEAT_NS = 2_000_000_000
 FRESH_NS = 10_000_000_000
 _MOST_BYTES = 4096
-_MOST_TEXT = 300
+_MOST_TEXT = 200
 _VERSION = 1
 IDLE = frozenset({State.SELF_TEST, State.UNENROLLED, State.STANDBY, State.DOCKED, State.LOW_POWER, State.FAULT})
 """In any other state something is recorded, or is about to be, or is being closed."""
@@ -53,8 +53,9 @@ class StatusFile:
             finally:
                 os.close(fd)
             temporary.replace(self._path)
-        except OSError as error:
-            self._tell(f"the status file {self._path} cannot be written: {error.strerror}")
+        except (OSError, WireError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            self._tell(f"the status file {self._path} cannot be written: {why}")
         else:
             self._tell("")
 

@@ -25,9 +25,9 @@ MOST_LINES = 500
 MOST_EXPORTED = 20_000
 _MOST_TEXT = 400
 _HIDDEN = (
-    # NMEA 0183 sentences; degrees with four and more decimals, or in NMEA's degrees and minutes.
+    # NMEA 0183 sentences; numbers with four and more decimals, as degrees have, alone or as NMEA writes them.
     re.compile(r"\$[A-Z]{2}[A-Z]{3},\S*"),
-    re.compile(r"(?<![\w.])[-+]?\d{1,5}\.\d{4,}(?![\w.])"),
+    re.compile(r"\d{1,5}\.\d{4,}"),
     # Whatever follows on such a word.
     re.compile(r"(?i)(latitude|longitude|altitude|officer|assignment|personnel).*"),
 )

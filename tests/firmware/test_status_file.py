@@ -59,6 +59,23 @@ def test_a_place_that_takes_nothing_is_told_once(tmp_path: Path, caplog: pytest.
     status.close()
 
 
+def test_a_word_that_no_json_has_ends_no_recorder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    status = StatusFile(tmp_path / "status.json", BOOT, SimulatedClock().monotonic_ns)
+    status.write({"fault": "\ud800"})
+    assert "not Unicode" in caplog.text
+
+
+def test_the_longest_word_is_read(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    status = StatusFile(tmp_path / "status.json", BOOT, clock.monotonic_ns)
+    progress = Progress(bytes(16), 2**32, 2**32, b"c" * 32, 1, 2)
+    snapshot = Snapshot(
+        State.RECORDING_DARK, Cue.OFF, LightState(1, True, True), progress, "\U0001f399" * 999, True, None
+    )
+    status.write(status_of(snapshot, clock.read(), policy_serial=2**62, segment_open=True, companion="x" * 16))
+    assert read_status(tmp_path / "status.json", BOOT, clock.monotonic_ns()) is not None
+
+
 def test_it_says_nothing_about_people() -> None:
     recording = b"r" * 16
     progress = Progress(recording, 7, 3, b"c" * 32, 1, 2)

@@ -203,6 +203,7 @@ PLACES = [
     "$GPGGA,123519,5205.4420,N,00507.2840,E,1,08,0.9,5.0,M,46.9,M,,*47",
     "fix 52.0907, 5.1214",
     "at -5.12141 deg",
+    "N52.0907E5.1214",
     "position {'latitude_e7': 520907000, 'longitude_e7': 51214000}",
     "assignment {'officer': '123456'}",
     "officer=NL-7",
