@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from firmware.console import child
 from firmware.console.bench import BenchError
 from tests.firmware.console.desk import Desk
-from tests.firmware.device import Kit
+from tests.firmware.device import Kit, python
 
 PASSED = 'print(\'{"check":"light","outcome":"passed","text":"lit"}\', flush=True)\n'
 
@@ -156,6 +159,29 @@ def test_a_card_that_takes_no_note_keeps_no_check_from_being_made(
     monkeypatch.setattr(Path, "touch", refuse)
     assert made.ask("self-test").fields["passed"] is True
     assert "cannot be noted: Read-only file system" in caplog.text
+
+
+def test_the_companion_is_kept_awake_while_parts_are_checked() -> None:
+    refreshed = threading.Event()
+
+    class Link:
+        def refresh(self) -> None:
+            refreshed.set()
+
+    class Board:
+        link: Link | None = None
+
+    board: Any = Board()
+    with child._Heartbeat(board):
+        board.link = Link()  # made with the first part that needs it
+        assert refreshed.wait(20)
+
+
+def test_checks_that_cannot_be_made_are_a_failed_check(kit: Kit) -> None:
+    done = python("firmware.console.child", str(kit.base / "none.toml"), "self-test")
+    assert done.returncode == 0
+    (found,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (found["outcome"], "cannot read the settings" in found["text"]) == ("failed", True)
 
 
 def test_a_bench_error_is_one_line(kit: Kit) -> None:
