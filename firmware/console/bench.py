@@ -118,7 +118,7 @@ class Bench:
                 self._listen(process, hear, alive)
                 status = process.wait(_TELL_S)
             except subprocess.TimeoutExpired:
-                raise BenchError("the checks said all, and did not end; the recorder was started again") from None
+                raise BenchError("the checks said all, and did not end") from None
             finally:
                 process.kill()
         if status:

@@ -15,6 +15,7 @@ from firmware.console.on_record import OnRecord
 from firmware.console.place import Place
 from firmware.console.service import ConsoleService
 from firmware.console.tools import make_tools
+from firmware.enrolment.evidence import recorder_runs
 from firmware.service import Service
 from firmware.settings import Settings
 from wire.answering import Answering
@@ -31,7 +32,8 @@ def console(settings: Settings, port: Path, settings_file: Path) -> int:
     tools.bench.make_good()
     gate = Gate(place.device, place.unit, place.on_record_ns, place.clock)
     handlers = [*make_handlers(place), *make_diagnosis(place, tools)]
-    answering = Answering(place.greeting, Dispatcher(handlers, gate, OnRecord(tools.acts, place.clock)).handle)
+    on_record = OnRecord(tools.acts, place.clock, lambda: recorder_runs(settings.store.flash))
+    answering = Answering(place.greeting, Dispatcher(handlers, gate, on_record).handle)
     with Service.from_environment() as service:
         service.ready("at the cable")
         ConsoleService(lambda: SerialLine(port), answering, stop, on_round=service.alive).run()

@@ -53,6 +53,8 @@ class Desk:
     present: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
     limit_s: float = 60.0
+    runs: bool = False
+    """Whether a recorder has the store."""
     child: Sequence[str] = CHILD
 
     def __post_init__(self) -> None:
@@ -70,7 +72,9 @@ class Desk:
             control, self.log if self.present else DisabledLog(), self.acts, self.bench, settings, self.clock, BOOT
         )
         gate = Gate(self.place.device, self.place.unit, self.place.on_record_ns, self.clock)
-        self.dispatcher = Dispatcher(make_diagnosis(self.place, self.tools), gate, OnRecord(self.acts, self.clock))
+        self.dispatcher = Dispatcher(
+            make_diagnosis(self.place, self.tools), gate, OnRecord(self.acts, self.clock, lambda: self.runs)
+        )
         self.pair = self.new_pair()
 
     def new_pair(self) -> Pair:

@@ -310,6 +310,12 @@ def test_a_device_whose_recorder_takes_nothing_is_still_looked_at(
         desk.ask("restart-recorder")
     assert len(waiting(desk)) == 64
     assert "no recorder takes what waits already" in caplog.text
+    desk.runs = True
+    done = len(desk.control.told)
+    assert "too much at once" in desk.refused("restart-recorder")
+    assert len(desk.control.told) == done, "nobody gets round the record by asking for much"
+    desk.ask("status")
+    desk.runs = False
     for path in (desk.kit.base / "state" / "technician").glob("*"):
         path.unlink()
 
