@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run simulate live dock flash test lint typecheck rooms unit bench soak rig vectors docs clean
+.PHONY: help setup run simulate live dock image flash test lint typecheck rooms unit bench soak rig vectors docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -28,6 +28,9 @@ live: $(STAMP) ## live view: simulated device, real broker, a page at a local ad
 
 dock: $(STAMP) ## the end of a shift: two devices dock, one is pulled; receipts, review, audit, a bundle for court
 	@$(PY) -m tools.dock
+
+image: $(STAMP) ## make a device's image: BASE=base.img BOARD=zero2w OUTPUT=bodycam.img; no root rights, no mounts
+	@$(PY) -m hardware.image --base "$(BASE)" --board "$(BOARD)" --output "$(OUTPUT)" $(IMAGE_OPTIONS)
 
 flash: $(STAMP) ## write an image to cards: IMAGE=bodycam.img DEVICE="/dev/sdX /dev/sdY"; asks first, reads back
 	@$(PY) -m hardware.flash write --image "$(IMAGE)" $(foreach card,$(DEVICE),--device "$(card)")

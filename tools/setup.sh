@@ -29,6 +29,12 @@ need git git
 need mosquitto mosquitto
 need softhsm2-util softhsm2
 need swtpm swtpm
+# What an image is made with and checked by.
+need debugfs e2fsprogs
+need mcopy mtools
+need mkfs.vfat dosfstools
+need nft nftables
+need xz xz-utils
 # What tpm2-pytss, which is published as source only, is built with and against.
 need gcc gcc
 need pkg-config pkg-config

@@ -1,0 +1,101 @@
+"""The device's own program: the rooms that belong on it, as they stand in the project at one commit."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardware.image.entries import Entry, file
+from hardware.image.errors import ImageError
+
+HOME = "/opt/getuige"
+ROOMS = ("capture", "drivers", "firmware", "hardware/boards", "hardware/companion", "storage", "uplink", "wire")
+"""What opens evidence (`station/`) is not among them, nor what only builds or tests."""
+_ALONE = ("LICENSE", "docs/SETTINGS.md", "docs/COMPANION.md")
+_OPTIONAL = {"wire"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which state of the project it is."""
+
+    folder: Path
+    version: str
+    commit: str
+    """Hexadecimal; empty where the project is not in git."""
+    changed: bool
+    """Files differ from that commit."""
+    commit_s: int
+    """When it was made, seconds since 1970; 0 where that is not known."""
+
+
+def source_of(folder: Path) -> Source:
+    """Return what the project says about itself.
+
+    Raises:
+        ImageError: it is not the project.
+    """
+    try:
+        version = str(tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]["version"])
+    except (OSError, ValueError, KeyError):
+        raise ImageError(f"{folder} is not the project: it has no pyproject.toml with a version") from None
+    commit = _git(folder, "rev-parse", "HEAD").strip()
+    if not commit:
+        return Source(folder, version, "", changed=False, commit_s=0)
+    changed = bool(_git(folder, "status", "--porcelain", "--", *_paths(folder)).strip())
+    return Source(folder, version, commit, changed, int(_git(folder, "show", "-s", "--format=%ct", "HEAD") or 0))
+
+
+def firmware_entries(source: Source) -> Iterator[Entry]:
+    """Return its files.
+
+    Raises:
+        ImageError: a room is missing.
+    """
+    listed = _git(
+        source.folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *_paths(source.folder)
+    )
+    if source.commit and listed:
+        names = sorted(name for name in listed.split("\0") if name)
+    else:
+        names = sorted(_walk(source.folder))
+    for room in ROOMS:
+        if room not in _OPTIONAL and not any(name.startswith(f"{room}/") for name in names):
+            raise ImageError(f"{source.folder} has no {room}/: it is not the whole project")
+    for name in names:
+        path = source.folder / name
+        if path.is_symlink():
+            raise ImageError(f"{path} is a link; the firmware has none")
+        if path.is_file():
+            yield file(f"{HOME}/{name}", path.read_bytes())
+    yield file(
+        f"{HOME}/VERSION", f"{source.version} {source.commit or 'unknown'}{' changed' if source.changed else ''}\n"
+    )
+
+
+def _paths(folder: Path) -> list[str]:
+    return [name for name in (*ROOMS, *_ALONE) if (folder / name).exists()]
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    for name in _paths(folder):
+        path = folder / name
+        if path.is_file():
+            yield name
+        for inner in path.rglob("*"):
+            if inner.is_file() and "__pycache__" not in inner.parts:
+                yield inner.relative_to(folder).as_posix()
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    # Not a repository, or no git: an empty answer, and the caller goes by the files alone.
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=60, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
