@@ -53,10 +53,11 @@ unit: $(STAMP) ## the tests, with branch coverage of storage/ and station/
 bench: $(STAMP) ## measure against the limits of this machine; writes build/bench/
 	@$(PY) -m tools.bench
 
-soak: $(STAMP) ## the long tests: every crash point, power cuts, twelve hours (most of an hour)
+soak: $(STAMP) ## the long tests: every crash point, power cuts, twelve hours, the image's root on arm64 (over an hour)
 	@$(PY) -m tools.soak.crash
 	@$(PY) -m tools.soak.power
 	@$(PY) -m tools.soak.shift
+	@$(PY) -m tools.soak.arm
 
 rig: $(STAMP) ## picamera2 and PyAudio for real, in a Debian trixie root (built once)
 	@bash tools/rig/run

@@ -34,6 +34,8 @@ need debugfs e2fsprogs
 need mcopy mtools
 need mkfs.vfat dosfstools
 need nft nftables
+need duk duktape
+need strace strace
 need xz xz-utils
 # What tpm2-pytss, which is published as source only, is built with and against.
 need gcc gcc

@@ -105,7 +105,7 @@ def parents(path: str) -> list[str]:
 
 def _checked(path: str) -> str:
     names = path.split("/")[1:]
-    good = path.startswith("/") and path != "/" and posixpath.normpath(path) == path
+    good = path.startswith("/") and path.strip("/") and not path.startswith("//") and posixpath.normpath(path) == path
     if not good or any(len(name.encode()) > _MAX_NAME_BYTES for name in names) or not path.isprintable():
         raise ImageError(f"{path!r} is no path for a file of the image")
     return path

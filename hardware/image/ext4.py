@@ -252,7 +252,7 @@ class Ext4:
             if not line.startswith("debugfs 1.") and not (missing_ok and "File not found by ext2_lookup" in line)
         ]
         if trouble:
-            full = any("free" in line.lower() and "block" in line.lower() for line in trouble)
+            full = any("Could not allocate" in line for line in trouble)
             why = "its root file system is full" if full else "debugfs could not change or read its root file system"
             raise ImageError(f"{why}: {trouble[0][:300]}")
         return done.stdout.decode("utf-8", "replace")

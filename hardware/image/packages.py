@@ -44,7 +44,7 @@ def fetch(root: Ext4, wanted: Iterable[str], folder: Path, *, mirrors: Mapping[s
         raise ImageError("this machine has no apt-get: make images on Debian or Raspberry Pi OS, or give --debs")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as held:
-        place = Path(held)
+        place = Path(held).resolve()
         options = _lay_out(root, place, mirrors or {})
         _apt(place, [*options, "update"], "the base's package lists could not be fetched")
         _apt(

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -186,14 +187,14 @@ def environment_entries(wheels: list[Wheel], python: str) -> Iterator[Entry]:
     yield link(f"{venv}/bin/python3", "/usr/bin/python3")
     size = 0
     for wheel in wheels:
-        for path, data, executable in _unpacked(wheel):
+        for path, data, executable in unpacked(wheel):
             size += len(data)
             if size > _MAX_UNPACKED_BYTES:
                 raise ImageError(f"{wheel.filename} unpacks to more than there is room for")
             yield file(f"{venv}/lib/python{python}/site-packages/{path}", data, 0o755 if executable else 0o644)
 
 
-def _unpacked(wheel: Wheel) -> Iterator[tuple[str, bytes, bool]]:
+def unpacked(wheel: Wheel) -> Iterator[tuple[str, bytes, bool]]:
     """Yield path below site-packages, content, and whether it is a program."""
     try:
         with zipfile.ZipFile(io.BytesIO(wheel.data)) as archive:
@@ -209,7 +210,7 @@ def _unpacked(wheel: Wheel) -> Iterator[tuple[str, bytes, bool]]:
                 where = _place(info.filename)
                 if where is not None:
                     yield where, data, bool(info.external_attr >> 16 & 0o111)
-    except (zipfile.BadZipFile, ValueError, KeyError, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, NotImplementedError, EOFError, csv.Error) as error:
         raise ImageError(f"{wheel.filename} is damaged: {error}") from None
 
 

@@ -5,28 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import os
+import shutil
 import struct
-import subprocess
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hardware.image.build import Made, Order, build
-from hardware.image.disk import Partition, with_table
 from hardware.image.packages import ON_A_PI, WANTED
+from tools.soak.arm.card import BOOT_FILES, CMDLINE, make_card, run
 
 MIB = 1024 * 1024
-SIGNATURE = 0x9A8B7C6D
 EPOCH_S = 1_780_000_000
-BOOT_AT = 8192
-BOOT_BYTES = 36 * MIB
-CMDLINE = (
-    "console=serial0,115200 console=tty1 root=PARTUUID=9a8b7c6d-02 rootfstype=ext4 fsck.repair=yes rootwait quiet "
-    "init=/usr/lib/raspberrypi-sys-mods/firstboot cfg80211.ieee80211_regdom=NL systemd.run=/boot/firstrun.sh\n"
-)
-CONFIG = "dtparam=audio=on\ncamera_auto_detect=1\n[cm4]\notg_mode=1\n"
-ENVIRONMENT = {**os.environ, "E2FSPROGS_FAKE_TIME": "1700000000", "SOURCE_DATE_EPOCH": "1700000000", "TZ": "UTC"}
 SHADOW = "root:$y$j9T$secret:20000:0:99999:7:::\npi:$6$also:20000:0:99999:7:::\nnobody:*:20000:0:99999:7:::\n"
 
 
@@ -74,7 +64,7 @@ class Bench:
 
     def base(self, name: str = "base.img") -> Path:
         """Make the base image."""
-        tree, fat, ext = self.folder / f"{name}.tree", self.folder / f"{name}.fat", self.folder / f"{name}.ext"
+        tree, image = self.folder / f"{name}.tree", self.folder / name
         for path, content in self.files.items():
             where = tree / path
             where.parent.mkdir(parents=True, exist_ok=True)
@@ -82,27 +72,10 @@ class Bench:
                 where.symlink_to(content[2:])
             else:
                 where.write_bytes(content.encode() if isinstance(content, str) else content)
-            os.utime(where, (1_700_000_000, 1_700_000_000), follow_symlinks=False)
-        ext.write_bytes(b"")
-        os.truncate(ext, self.root_bytes)
-        command = ["mkfs.ext4", "-q", "-F", "-b", "4096", "-d", str(tree), "-E", "root_owner=0:0", "-N", "2048"]
-        run([*command, "-U", "12121212-3434-5656-7878-909090909090", str(ext)])
-        fat.write_bytes(b"")
-        os.truncate(fat, BOOT_BYTES)
-        run(["mkfs.vfat", "--invariant", "-F", "32", "-s", "1", str(fat)])
-        for file_name, text in {"config.txt": CONFIG, "cmdline.txt": self.cmdline, **self.boot_files}.items():
-            source = self.folder / "boot-file"
-            source.write_text(text)
-            run(["mcopy", "-i", str(fat), str(source), f"::{file_name}"])
-        boot = Partition(0x0C, BOOT_AT, BOOT_BYTES // 512)
-        root = Partition(0x83, boot.end, self.root_bytes // 512)
-        sector = bytes(440) + struct.pack("<I", SIGNATURE) + bytes(68)
-        image = self.folder / name
-        with image.open("wb") as out:
-            out.write(with_table(sector, [boot, root]))
-            for part, made in ((boot, fat), (root, ext)):
-                out.seek(part.start_bytes)
-                out.write(made.read_bytes())
+        make_card(
+            image, tree, self.root_bytes, {**BOOT_FILES, "cmdline.txt": self.cmdline, **self.boot_files}, inodes=2048
+        )
+        shutil.rmtree(tree)
         return image
 
     def project(self) -> Path:
@@ -141,6 +114,7 @@ class Bench:
             f"{name}-{version}.data/scripts/tool": b"#!python\n",
             f"{name}-{version}.data/purelib/{name}_more.py": b"MORE = 1\n",
             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+            f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(),
             **(more or {}),
         }
         record = "".join(f"{path},sha256={_b64(data)},{len(data)}\n" for path, data in files.items())
@@ -197,12 +171,6 @@ class Bench:
 
 
 NATIVE = "cp313-cp313-manylinux_2_28_aarch64"
-
-
-def run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
-    assert done.returncode == 0, (command, done.stderr, done.stdout)
-    return done.stdout
 
 
 def _b64(data: bytes) -> str:
