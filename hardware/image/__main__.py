@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         order = Order(
             base=options.base, board=options.board, output=options.output, project=_PROJECT, cache=options.cache,
             wheels=options.wheels, debs=options.debs, leave_out=frozenset(options.leave_out),
+            compile=not options.no_compile,
             epoch_s=_epoch(os.environ.get("SOURCE_DATE_EPOCH")),
         )  # fmt: skip
         made = build(order, lambda text: print(f"image: {text}", file=sys.stderr, flush=True))  # noqa: T201
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=Path, default=_PROJECT / ".cache" / "image", help="keeps what was fetched")
     parser.add_argument("--wheels", type=Path, help="a folder with the wheels; nothing is fetched")
     parser.add_argument("--debs", type=Path, help="a folder with all Debian packages; nothing is fetched")
+    parser.add_argument("--no-compile", action="store_true", help="do not compile the Python ahead: slower to start")
     parser.add_argument(
         "--leave-out", action="append", default=[], metavar="PACKAGE", help="a Debian package not wanted"
     )

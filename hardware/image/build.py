@@ -18,6 +18,7 @@ from hardware.image.accounts import Accounts, harden
 from hardware.image.base import Base, Release, look_at, release_of, unpack
 from hardware.image.board import Board, board_named
 from hardware.image.boot_text import cmdline_txt, config_txt
+from hardware.image.compiled import EMULATOR, compiled_entries
 from hardware.image.debs import Deb, load_deb, package_entries
 from hardware.image.disk import SECTOR_BYTES, Partition, disk_id, with_table
 from hardware.image.entries import Overlay
@@ -25,7 +26,7 @@ from hardware.image.errors import ImageError
 from hardware.image.ext4 import Ext4, make_data
 from hardware.image.fat import Fat, check_fat
 from hardware.image.firmware_files import Source, firmware_entries, source_of
-from hardware.image.programs import require
+from hardware.image.programs import PACKAGES, require
 from hardware.image.sbom import bill
 from hardware.image.system import EMPTIED, LABEL, REMOVED, system_entries
 
@@ -60,6 +61,8 @@ class Order:
     leave_out: frozenset[str] = frozenset()
     """Debian packages that are not wanted: the manifest says so."""
     mirrors: Mapping[str, str] = field(default_factory=dict)
+    compile: bool = True
+    """Compile the Python ahead; the manifest says so."""
     epoch_s: int | None = None
     """The moment at which everything is made; by default that of the project's commit."""
 
@@ -82,7 +85,7 @@ def build(order: Order, say: Callable[[str], None]) -> Made:
     Raises:
         ImageError: it cannot be made; nothing was left under the output's name.
     """
-    require()
+    require({name: package for name, package in PACKAGES.items() if order.compile or name != EMULATOR})
     board = board_named(order.board)
     source = source_of(order.project)
     epoch_s = source.commit_s if order.epoch_s is None else order.epoch_s
@@ -140,6 +143,9 @@ class _Job:
             first = disk.read(SECTOR_BYTES)
         signature = f"{disk_id(first):08x}"
         overlay, accounts = self._gather(root, release, chosen, debs, signature)
+        if self._order.compile:
+            self._say("compiling the Python in it, by emulation (a minute or two)")
+            overlay.add(list(compiled_entries(root, overlay, release.python, self._held, self._epoch_s)))
         self._say(f"putting in {overlay.count} files, {overlay.size_bytes >> 20} MiB")
         overlay = root.settle(overlay)
         root.resize(_aligned(root.room_for(overlay)))
@@ -247,7 +253,7 @@ class _Job:
             "format": 1, "image": {"name": output.name, "sha256": digest, "size_bytes": size}, "board": board.name,
             "version": self._source.version, "commit": self._source.commit, "changed": self._source.changed,
             "epoch_s": self._epoch_s, "base": {"sha256": base.digest, "release": release.codename,
-            "python": release.python}, "left_out": lacking,
+            "python": release.python}, "left_out": lacking, "compiled": self._order.compile,
             "wheels": {wheel.filename: wheel.digest for wheel in chosen},
             "debs": {f"{deb.name}_{deb.version}_{deb.architecture}": deb.digest for deb in debs},
         }  # fmt: skip

@@ -12,6 +12,7 @@ from hardware.image.errors import ImageError
 
 PACKAGES: Mapping[str, str] = {
     "debugfs": "e2fsprogs", "e2fsck": "e2fsprogs", "mkfs.ext4": "e2fsprogs", "resize2fs": "e2fsprogs",
+    "qemu-aarch64-static": "qemu-user-static",
     "mcopy": "mtools", "mdel": "mtools", "mtype": "mtools", "fsck.vfat": "dosfstools", "dpkg-deb": "dpkg",
 }  # fmt: skip
 """Program and the Debian package that has it."""

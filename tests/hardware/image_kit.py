@@ -162,7 +162,8 @@ class Bench:
         """Order an image that needs no network."""
         return Order(
             base=base, board=board, output=self.folder / output, project=project or self.folder / "project",
-            cache=self.folder / "cache", wheels=self.folder / "wheels", debs=self.debs(), epoch_s=EPOCH_S,
+            cache=self.folder / "cache", wheels=self.folder / "wheels", debs=self.debs(),
+            epoch_s=EPOCH_S, compile=False,
         )  # fmt: skip
 
     def build(self, order: Order) -> Made:

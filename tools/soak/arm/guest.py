@@ -23,6 +23,7 @@ _TESTERS = frozenset(
     {
         *("hypothesis", "iniconfig", "packaging", "pluggy", "pygments", "pytest", "pytest-timeout", "sortedcontainers"),
         # What the station's command line stands on, which some tests call.
+        *("annotated-types", "pydantic", "pydantic-core", "typing-inspection"),
         *("alembic", "annotated-doc", "anyio", "argon2-cffi", "argon2-cffi-bindings", "click", "defusedxml"),
         *("fonttools", "fpdf2", "h11", "idna", "jinja2", "mako", "markdown-it-py", "markupsafe", "mdurl", "rich"),
         *("segno", "shellingham", "sqlalchemy", "starlette", "typer", "typing-extensions", "uvicorn"),
