@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             compile=not options.no_compile,
             epoch_s=_epoch(os.environ.get("SOURCE_DATE_EPOCH")),
         )  # fmt: skip
-        made = build(order, lambda text: print(f"image: {text}", file=sys.stderr, flush=True))  # noqa: T201
+        made = build(order, _say)
     except ImageError as error:
         sys.stderr.write(f"image: {error}\n")
         return _UNUSABLE
@@ -38,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{', '.join(path.name for path in made.beside)}\n"
     )
     return 0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"image: {text}\n")
+    sys.stderr.flush()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hardware.image.errors import ImageError
 
 USER = "getuige"
-GROUPS = ("gpio", "video", "audio", "i2c", "dialout", "tss", "netdev", "tty")
-"""Those that own its parts."""
+GROUPS = ("gpio", "video", "audio", "i2c", "dialout", "tss", "netdev", "tty", "systemd-journal")
+"""Those that own its parts, and the log."""
 _SYSTEM_IDS = range(999, 199, -1)
 _NOLOGIN = "/usr/sbin/nologin"
 _LOCKED = "!*"

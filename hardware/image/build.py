@@ -8,10 +8,11 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from hardware.image import packages, wheels
 from hardware.image.accounts import Accounts, harden
@@ -60,7 +61,6 @@ class Order:
     """Take the Debian packages from here, all of them, and fetch none."""
     leave_out: frozenset[str] = frozenset()
     """Debian packages that are not wanted: the manifest says so."""
-    mirrors: Mapping[str, str] = field(default_factory=dict)
     compile: bool = True
     """Compile the Python ahead; the manifest says so."""
     epoch_s: int | None = None
@@ -93,24 +93,20 @@ def build(order: Order, say: Callable[[str], None]) -> Made:
         raise ImageError("the project has no commit that says when it is of: set SOURCE_DATE_EPOCH")
     _check_output(order)
     with (
-        suppress_os("the image cannot be made"),
+        _disk_errors(),
         tempfile.TemporaryDirectory(prefix=".image-", dir=order.output.parent) as held,
     ):
         return _Job(order, board, source, epoch_s, Path(held), say).run()
 
 
-class suppress_os:  # noqa: N801 - reads as contextlib's own
-    """Makes one line of what the disk refuses."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise ImageError(f"{self._what}: {error.filename or ''} {error.strerror or error}".strip()) from None
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Make one line of what the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        where = f" at {error.filename}" if error.filename else ""
+        raise ImageError(f"the image cannot be made: {error.strerror or error}{where}") from None
 
 
 class _Job:
@@ -175,7 +171,7 @@ class _Job:
             folder = self._order.cache / "debs" / key
             if missing and not folder.exists():
                 self._say(f"Debian packages: {', '.join(missing)} (fetched once, kept in {folder})")
-                packages.fetch(root, missing, folder, mirrors=self._order.mirrors)
+                packages.fetch(root, missing, folder)
         debs = [load_deb(path) for path in sorted(folder.glob("*.deb"))] if folder.exists() else []
         debs.sort(key=lambda deb: deb.name)
         names = [deb.name for deb in debs]
@@ -303,13 +299,13 @@ def _cut_out(image: Path, part: Partition, target: Path) -> None:
         out.truncate(part.size_bytes)
 
 
-def _copy(source: Path, disk: object) -> None:
+def _copy(source: Path, disk: BinaryIO) -> None:
     with source.open("rb") as content:
         while block := content.read(_COPY_BYTES):
             if block.strip(b"\0"):
-                disk.write(block)  # type: ignore[attr-defined]
+                disk.write(block)
             else:
-                disk.seek(len(block), 1)  # type: ignore[attr-defined]
+                disk.seek(len(block), 1)
 
 
 def _aligned(size_bytes: int) -> int:

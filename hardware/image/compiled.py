@@ -60,7 +60,7 @@ def compiled_entries(root: Ext4, entries: Iterable[Entry], python: str, folder: 
         program = place / f"usr/bin/python{python}"
         # The emulated processor of the model is the quickest that there is; hashes are the same in every run.
         more = {"QEMU_CPU": "cortex-a72", "PYTHONHASHSEED": "0", "PYTHONHOME": "/usr", "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [EMULATOR, "-L", place, program, "-S", "-B", job / "script.py", job]
+        command: list[str | Path] = [EMULATOR, "-L", place, program, "-S", "-B", job / "script.py", job]
         done = run(command, epoch_s, more=more)
         if not done.stdout.strip().isdigit():
             raise ImageError(f"the base's Python does not run under emulation: {last_line(done.stderr)}")

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from hardware.image.debs import installed
@@ -32,10 +32,8 @@ _STATUS = "/var/lib/dpkg/status"
 _LIMIT_S = 3600
 
 
-def fetch(root: Ext4, wanted: Iterable[str], folder: Path, *, mirrors: Mapping[str, str] | None = None) -> None:
+def fetch(root: Ext4, wanted: Iterable[str], folder: Path) -> None:
     """Fetch what is wanted and all that it depends on, as far as the base has it not, into `folder`, which is new.
-
-    `mirrors` maps an archive's address in the base's lists to another one.
 
     Raises:
         ImageError: an archive cannot be reached, is not signed by a key of the base, or has no such package.
@@ -45,7 +43,7 @@ def fetch(root: Ext4, wanted: Iterable[str], folder: Path, *, mirrors: Mapping[s
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as held:
         place = Path(held).resolve()
-        options = _lay_out(root, place, mirrors or {})
+        options = _lay_out(root, place)
         _apt(place, [*options, "update"], "the base's package lists could not be fetched")
         _apt(
             place,
@@ -65,7 +63,7 @@ def lacking(root: Ext4, wanted: Iterable[str]) -> list[str]:
     return sorted(set(wanted) - there)
 
 
-def _lay_out(root: Ext4, place: Path, mirrors: Mapping[str, str]) -> list[str]:
+def _lay_out(root: Ext4, place: Path) -> list[str]:
     for name in ("state/lists/partial", "cache/archives/partial", "etc/sources", "etc/keys", "etc/preferences"):
         (place / name).mkdir(parents=True)
     (place / "state" / "status").write_bytes(root.read(_STATUS) or b"")
@@ -77,7 +75,7 @@ def _lay_out(root: Ext4, place: Path, mirrors: Mapping[str, str]) -> list[str]:
     for path, data in listed:
         if data and path.endswith((".list", ".sources")):
             text = data.decode("utf-8", "replace")
-            for old, new in [*keys.items(), *mirrors.items()]:
+            for old, new in keys.items():
                 text = text.replace(old, new)
             (place / "etc" / "sources" / Path(path).name).write_text(text, "utf-8")
             count += 1

@@ -39,7 +39,9 @@ MASKED = (
     "apt-daily.timer", "apt-daily-upgrade.timer", "apt-daily.service", "apt-daily-upgrade.service", "man-db.timer",
     "dpkg-db-backup.timer", "logrotate.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fake-hwclock.service",
     "fake-hwclock-load.service", "fake-hwclock-save.service", "fake-hwclock-save.timer", "dphys-swapfile.service",
-    "rpi-zram-writeback.timer", "udisks2.service", "triggerhappy.service", "triggerhappy.socket",
+    "rpi-zram-writeback.timer", "ldconfig.service", "systemd-binfmt.service", "systemd-hwdb-update.service",
+    "systemd-journal-catalog-update.service", "systemd-update-done.service", "udisks2.service", "triggerhappy.service",
+    "triggerhappy.socket",
     "rpi-eeprom-update.service", "raspi-config.service", "ctrl-alt-del.target",
 )  # fmt: skip
 REMOVED = (
@@ -92,6 +94,8 @@ def system_entries(board: Board, disk: str, accounts: Accounts) -> Iterator[Entr
     yield file("/etc/hostname", "getuige\n")
     yield file("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\tgetuige\n")
     yield file("/etc/machine-id", "", 0o444)
+    yield link("/var/lib/dbus/machine-id", "/etc/machine-id")
+    yield folder("/var/lib/private", 0o700)
     yield link("/etc/resolv.conf", "/run/NetworkManager/resolv.conf")
     yield link("/etc/localtime", "/usr/share/zoneinfo/Etc/UTC")
     yield folder(DATA, 0o700, uid, gid)

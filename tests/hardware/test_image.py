@@ -18,9 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from firmware.settings import load_settings
 from hardware.image.__main__ import main
 from hardware.image.board import board_named
 from hardware.image.build import Made, Order
+from hardware.image.device import dock_link
 from hardware.image.disk import Partition, disk_id, parse_three
 from hardware.image.errors import ImageError
 from hardware.image.ext4 import Ext4
@@ -138,7 +140,7 @@ def test_our_user_has_the_groups_of_its_parts(card: Card) -> None:
     for name in unit_names():
         text = (ROOT / "hardware" / "systemd" / name).read_text()
         for line in re.findall(r"^SupplementaryGroups=(.+)$", text, re.MULTILINE):
-            assert set(line.split()) - {"systemd-journal"} <= groups
+            assert set(line.split()) <= groups
     numbers = [line.split(":")[2] for line in card.text("/etc/group").splitlines()]
     assert len(numbers) == len(set(numbers))
 
@@ -235,6 +237,12 @@ def test_the_settings_are_the_devices(card: Card) -> None:
     assert settings["hardware"]["board"] == "zero2w"
     assert settings["store"] == {"flash": "/var/lib/getuige/flash", "state": "/var/lib/getuige/state"}
     assert settings["dock"]["address"] == "@DOCK_ADDRESS@"
+    written = card.bench.folder / "device.toml"
+    dock_link.write_settings(_saved(card, "/etc/getuige/device.toml.in"), written, "10000000abcdef01")
+    loaded = load_settings(written)
+    assert loaded.dock.address.startswith("169.254.")
+    assert loaded.board.name == "zero2w"
+    assert loaded.tls.key == Path("/var/lib/getuige/tls/device.key")
     assert card.target("/etc/getuige/device.toml") == "/run/getuige-settings/device.toml"
     assert card.status("/etc/getuige/device.toml.in") == ("-rw-r-----", 0, card.ids()[1])
 
@@ -336,6 +344,12 @@ def test_a_base_with_little_room_is_made_larger(tmp_path: Path, bench: Bench) ->
     card = Card(tight, bench.build(order))
     assert card.parts[1].size_bytes > tight.root_bytes
     card.root.check("root")
+
+
+def _saved(card: Card, path: str) -> Path:
+    copy = card.bench.folder / Path(path).name
+    copy.write_text(card.text(path))
+    return copy
 
 
 Spoil = Callable[[Bench], None]
@@ -543,6 +557,22 @@ def test_a_program_that_is_missing_is_named_with_its_package(
     )
     with pytest.raises(ImageError, match=r"^programs are missing on this machine: apt install e2fsprogs mtools$"):
         bench.build(bench.order(base))
+
+
+def test_a_base_whose_python_cannot_be_run_is_refused(
+    tmp_path: Path, bench: Bench, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = replace(bench.order(base), output=tmp_path / "out.img", compile=True)
+    found = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None if "qemu" in name else found(name, path=path))
+    with pytest.raises(ImageError, match=r"^programs are missing on this machine: apt install qemu-user-static$"):
+        bench.build(order)
+    monkeypatch.setattr(
+        shutil, "which", lambda name, path=None: "/bin/true" if "qemu" in name else found(name, path=path)
+    )
+    with pytest.raises(ImageError, match=r"^the base has no ld-linux-aarch64\.so\.1; take it unchanged$"):
+        bench.build(order)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_projects_own_rooms_are_whole_and_nothing_else() -> None:

@@ -74,8 +74,30 @@ def test_what_cannot_grow_is_left_alone(sector: bytes, number: int, says: str, t
     disk = tmp_path / "disk"
     disk.write_bytes(sector + bytes(4096))
     with pytest.raises(grow_data.GrowError, match=says):
-        grow_data.grow(disk, number, SECTORS)
+        grow_data.grow(disk, number, SECTORS, 8192, not_told)
     assert disk.read_bytes() == sector + bytes(4096)
+
+
+def not_told(*told: int) -> None:
+    pytest.fail("the kernel was told of a table that is none")
+
+
+def test_the_kernel_is_told_while_the_card_is_still_open(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(THREE + bytes(4096))
+    told: list[tuple[int, int, int]] = []
+
+    def tell(fd: int, number: int, start: int, count: int) -> None:
+        assert os.pread(fd, 512, 0) == grow_data.grown(THREE, 3, SECTORS)
+        told.append((number, start, count))
+
+    assert grow_data.grow(disk, 3, SECTORS, 8192, tell) == SECTORS - 8192
+    assert grow_data.grow(disk, 3, SECTORS, SECTORS - 8192, tell) == SECTORS - 8192
+    assert told == [(3, 8192, SECTORS - 8192)], "and not again where it knows"
+    assert grow_data.grow(disk, 3, SECTORS, 8192, tell) == SECTORS - 8192
+    assert len(told) == 2, "but where a start was cut before it was told"
+    with pytest.raises(OSError, match="Inappropriate ioctl"):
+        grow_data.grow(disk, 3, SECTORS, 8192)
 
 
 @pytest.mark.parametrize("call", ["pwrite64", "fsync", "close"])
@@ -88,7 +110,7 @@ def test_killed_while_growing_there_is_the_old_table_or_the_new_one(tmp_path: Pa
     script = (
         "from pathlib import Path\n"
         "from hardware.image.device.grow_data import grow\n"
-        f"grow(Path({str(disk)!r}), 3, {SECTORS})\n"
+        f"grow(Path({str(disk)!r}), 3, {SECTORS}, 8192, lambda *told: None)\n"
     )
     command = [
         "strace",
@@ -106,7 +128,7 @@ def test_killed_while_growing_there_is_the_old_table_or_the_new_one(tmp_path: Pa
     assert done.returncode == -9
     sector = disk.read_bytes()[:512]
     assert sector in (THREE, grow_data.grown(THREE, 3, SECTORS))
-    grow_data.grow(disk, 3, SECTORS)
+    grow_data.grow(disk, 3, SECTORS, 8192, lambda *told: None)
     assert disk.read_bytes()[:512] == grow_data.grown(THREE, 3, SECTORS)
 
 

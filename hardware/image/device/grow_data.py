@@ -1,23 +1,28 @@
 """``grow_data.py /dev/disk/by-partuuid/…``: lets the last partition reach to the end of the card.
 
 The table is one sector, written at once: pulled at any moment, the card has the old table or the new one. The kernel is
-told afterwards; where it was not, the next start finds the new table. The file system in it grows when it is mounted.
+told before the card is closed: udev looks at it again then, and takes away a partition of which kernel and table
+differ. The file system in it grows when it is mounted.
 Exit status: 0 it reaches there now, 1 it could not be done (the device works with what it has).
 """
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
 import struct
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 _SECTOR = 512
 _ALIGN = 2048
 _TABLE_AT, _ENTRY = 446, struct.Struct("<B3sB3sII")
 _MAX_SECTORS = 2**32 - 1
-_LIMIT_S = 30
+_BLKPG, _RESIZE = 0x1269, 3
+"""linux/blkpg.h: change one partition of a disk that is in use."""
+Tell = Callable[[int, int, int, int], None]
 
 
 class GrowError(Exception):
@@ -46,8 +51,21 @@ def grown(sector: bytes, number: int, sectors: int) -> bytes:
     return sector[:at] + entry + sector[at + 16 :]
 
 
-def grow(disk: Path, number: int, sectors: int) -> int | None:
-    """Write the new table; return the partition's new length in sectors, None if nothing was to be done.
+def tell_kernel(fd: int, number: int, start: int, count: int) -> None:
+    """Tell the kernel where partition `number` of an open disk lies, in sectors.
+
+    Raises:
+        OSError: it does not take it.
+    """
+    part = struct.pack("=qqi64s64s4x", start * _SECTOR, count * _SECTOR, number, b"", b"")
+    held = array.array("b", part)
+    fcntl.ioctl(fd, _BLKPG, struct.pack("=iii4xQ", _RESIZE, 0, len(part), held.buffer_info()[0]))
+
+
+def grow(disk: Path, number: int, sectors: int, known: int, tell: Tell = tell_kernel) -> int:
+    """Write the new table, where it is to change; return the partition's length in sectors.
+
+    `known` is the length that the kernel knows: where it is another, the kernel is told.
 
     Raises:
         GrowError, OSError: it cannot be done.
@@ -56,14 +74,16 @@ def grow(disk: Path, number: int, sectors: int) -> int | None:
     try:
         old = os.pread(fd, _SECTOR, 0)
         new = grown(old, number, sectors)
-        if new == old:
-            return None
-        if os.pwrite(fd, new, 0) != _SECTOR:
-            raise GrowError("the card took only a part of its table")
-        os.fsync(fd)
+        if new != old:
+            if os.pwrite(fd, new, 0) != _SECTOR:
+                raise GrowError("the card took only a part of its table")
+            os.fsync(fd)
+        start, count = _ENTRY.unpack_from(new, _TABLE_AT + 16 * (number - 1))[4:]
+        if count != known:
+            tell(fd, number, start, count)
     finally:
         os.close(fd)
-    return int(_ENTRY.unpack_from(new, _TABLE_AT + 16 * (number - 1))[5])
+    return int(count)
 
 
 def main(arguments: list[str], sys_block: Path = Path("/sys/class/block")) -> int:
@@ -74,22 +94,12 @@ def main(arguments: list[str], sys_block: Path = Path("/sys/class/block")) -> in
         number = int((folder / "partition").read_text("ascii"))
         sectors = int((folder.parent / "size").read_text("ascii"))
         disk = Path("/dev") / folder.parent.name
-        length = grow(disk, number, sectors)
-        if length is None and int((folder / "size").read_text("ascii")) == _told(disk, number):
-            return 0
-        # A length is what the kernel wants, which does not read the table of a disk in use.
-        length = length or _told(disk, number)
-        subprocess.run(["resizepart", str(disk), str(number), str(length)], check=True, timeout=_LIMIT_S)
+        length = grow(disk, number, sectors, int((folder / "size").read_text("ascii")))
         sys.stdout.write(f"the data partition has {length * _SECTOR // 10**6} MB\n")
-    except (GrowError, OSError, ValueError, IndexError, subprocess.SubprocessError) as error:
+    except (GrowError, OSError, ValueError, IndexError) as error:
         sys.stderr.write(f"grow-data: {error}\n")
         return 1
     return 0
-
-
-def _told(disk: Path, number: int) -> int:
-    with disk.open("rb") as table:
-        return int(_ENTRY.unpack_from(table.read(_SECTOR), _TABLE_AT + 16 * (number - 1))[5])
 
 
 if __name__ == "__main__":

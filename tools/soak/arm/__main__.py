@@ -25,6 +25,7 @@ from hardware.image.errors import ImageError
 from tools.prepare import TroubleError, prepare
 from tools.soak.arm.base import ArmError, make_base, require_tools
 from tools.soak.arm.guest import HOME, Guest, put_beside, take_root
+from tools.soak.arm.machine import start
 
 _PYTHON = "3.13"
 _BOARD = "zero2w"
@@ -55,7 +56,9 @@ jsonschema.validators.validator_for(schema)(schema, registry=registry).validate(
 _IMPORTS = (
     "import av, cbor2, cheroot, cryptography, gpiozero, libcamera, numpy, paho.mqtt, prctl, pyaudio, serial, smbus2, "
 )
-_IMPORTS += "tpm2_pytss, zeroconf"
+_IMPORTS += (
+    "tpm2_pytss, zeroconf; import firmware.board, os; assert os.path.exists(firmware.board.__cached__), 'not compiled'"
+)
 
 
 @dataclass(slots=True)
@@ -117,6 +120,7 @@ def _run(cache: Path, held: Path, tests: str, found: Findings) -> None:
     step("its units", lambda: _units(root, guest, found))
     step("its packages", lambda: _packages(guest, image, work, found))
     step("the self-test", lambda: _self_test(guest, work, found))
+    step("a whole machine", lambda: found.broken.extend(start(image, cache, held)))
     put_beside(Path.cwd(), beside, root, _PYTHON, cache / "wheels")
     step("the tests of storage/", lambda: _tests(guest, beside, tests, found))
 
@@ -160,7 +164,7 @@ _ABOUT_OTHERS = re.compile(r"cannot be|not executable")
 
 def _packages(guest: Guest, image: Path, work: Path, found: Findings) -> None:
     """Import what the device needs, and hold the bill of materials against its schema with the root's own validator."""
-    done = guest.run(["-W", "ignore", "-c", _IMPORTS], cwd=work)
+    done = guest.run(["-W", "ignore", "-c", _IMPORTS], cwd=work, more={"PYTHONPATH": HOME})
     if done.returncode:
         found.broken.append(f"a package does not import: {done.stderr.splitlines()[-1]}")
     import cyclonedx.schema

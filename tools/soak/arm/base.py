@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools.soak.arm.card import make_card, run
@@ -19,7 +20,7 @@ PACKAGES = (
 CODENAME = "trixie"
 _TOOLS = {
     "qemu-aarch64-static": "qemu-user-static", "debugfs": "e2fsprogs", "mcopy": "mtools", "mkfs.vfat": "dosfstools",
-    "dpkg-deb": "dpkg", "tar": "tar",
+    "dpkg-deb": "dpkg", "tar": "tar", "depmod": "kmod", "qemu-system-aarch64": "qemu-system-arm",
 }  # fmt: skip
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _ROOT_BYTES = 1280 * 1024 * 1024
@@ -80,7 +81,7 @@ def make_base(cache: Path) -> Path:
     mirror = archive()
     debs = cache / "base-debs"
     if not debs.exists():
-        _download(cache, mirror, debs)
+        download(cache, mirror, debs, PACKAGES)
     tree = cache / "base-tree"
     shutil.rmtree(tree, ignore_errors=True)
     tree.mkdir()
@@ -97,7 +98,12 @@ def make_base(cache: Path) -> Path:
     return image
 
 
-def _download(cache: Path, mirror: str, debs: Path) -> None:
+def download(cache: Path, mirror: str, debs: Path, names: Sequence[str]) -> None:
+    """Fetch packages and all that they need into a folder, which is new.
+
+    Raises:
+        ArmError: the archive does not have them.
+    """
     place = cache / "apt"
     shutil.rmtree(place, ignore_errors=True)
     for name in ("state/lists/partial", "cache/archives/partial", "etc/parts", "etc/keys"):
@@ -113,7 +119,7 @@ def _download(cache: Path, mirror: str, debs: Path) -> None:
                 "--option=APT::Sandbox::User=", "--option=Acquire::Languages=none"]  # fmt: skip
     try:
         run(["apt-get", "-q", "-q", *options, "update"])
-        run(["apt-get", "-q", "-q", *options, "-y", "--no-install-recommends", "--download-only", "install", *PACKAGES])
+        run(["apt-get", "-q", "-q", *options, "-y", "--no-install-recommends", "--download-only", "install", *names])
     except (OSError, subprocess.CalledProcessError) as error:
         raise ArmError(f"the arm64 packages could not be fetched: {getattr(error, 'stderr', '') or error}") from error
     (place / "cache/archives").rename(debs)
@@ -152,3 +158,5 @@ def _write_etc(tree: Path, mirror: str, status: str) -> None:
         path = tree / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
+    # The users of systemd, the bus and others, by the root's own program.
+    run(["qemu-aarch64-static", "-L", str(tree), str(tree / "usr/bin/systemd-sysusers"), f"--root={tree}"])

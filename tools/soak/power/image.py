@@ -176,7 +176,7 @@ def _write_root(root: Path, files: set[Path], kernel: Path) -> None:
     )
     temporary = root.with_suffix(".new")
     with temporary.open("wb") as out:
-        archive = _Cpio(out)
+        archive = Cpio(out)
         for folder in ("/proc", "/sys", "/dev", "/data", "/tmp", "/modules", "/bin"):  # noqa: S108 - the guest's own
             archive.folder(Path(folder))
         archive.file(Path("/init"), init.encode(), 0o755)
@@ -223,7 +223,7 @@ def _libraries(binaries: Iterable[Path]) -> set[Path]:
     return found
 
 
-class _Cpio:
+class Cpio:
     """Writes an archive that the kernel unpacks (the "newc" format)."""
 
     def __init__(self, out: object) -> None:
