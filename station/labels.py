@@ -6,12 +6,15 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 import segno
-from fpdf import FPDF
 
 from station.errors import StationError
+
+if TYPE_CHECKING:
+    from fpdf import FPDF
 
 _DEVICE = re.compile(r"[0-9a-f]{32}")
 _WIDTH_MM, _HEIGHT_MM = 62.0, 29.0
@@ -93,6 +96,9 @@ def write_labels(labels: list[Label], output: Path) -> list[Path]:
     Raises:
         StationError: the disk does not take it.
     """
+    # Here and not above: every command of the station would wait for it.
+    from fpdf import FPDF
+
     pdf = FPDF(unit="mm", format=(_HEIGHT_MM, _WIDTH_MM), orientation="L")
     pdf.set_auto_page_break(auto=False)
     pdf.set_margin(0)

@@ -38,7 +38,10 @@ PasswordFile = Annotated[
     Path | None, typer.Option(help="A file with your password, which nobody else can read; otherwise you are asked.")
 ]
 Id = Annotated[str, typer.Argument(help="The recording's id.")]
+DeviceName = Annotated[str, typer.Argument(help="The device's id, the beginning of it, or its name.")]
 Reason = Annotated[str, typer.Option(help="Why: it goes on record.")]
+_ID_DIGITS = 6
+"""Of an id's beginning, at least."""
 
 
 @contextmanager
@@ -122,23 +125,37 @@ def device_add_command(
         say(require_technician(office, person).devices.enrol(person.number, load_device_key(public), name))
 
 
+def _device(office: Office, named: str) -> str:
+    """Return the id of a device that was named by its id, the beginning of it, or its name.
+
+    Raises:
+        StationError: none is called so, or several are.
+    """
+    found = [item.id for item in office.devices.all() if named in (item.id, item.name)]
+    if not found and len(named) >= _ID_DIGITS:
+        found = [item.id for item in office.devices.all() if item.id.startswith(named.lower())]
+    if len(found) != 1:
+        raise StationError(f"{len(found) or 'no'} device{'s are' if found else ' is'} called {named!r}: name its id")
+    return found[0]
+
+
 @device_app.command("revoke")
 def device_revoke_command(
-    device: str, station: Folder, who: Who, reason: Reason, password_file: PasswordFile = None
+    device: DeviceName, station: Folder, who: Who, reason: Reason, password_file: PasswordFile = None
 ) -> None:
     """Take nothing from a device any more."""
     with acting(station, who, password_file) as (office, person):
-        require_technician(office, person).devices.revoke(person.number, device, reason)
+        require_technician(office, person).devices.revoke(person.number, _device(office, device), reason)
 
 
 @device_app.command("assign")
 def device_assign_command(
-    device: str, officer: Annotated[str, typer.Argument(help="Personnel number.")], station: Folder, who: Who,
+    device: DeviceName, officer: Annotated[str, typer.Argument(help="Personnel number.")], station: Folder, who: Who,
     password_file: PasswordFile = None,
 ) -> None:  # fmt: skip
     """Say who carries a device from now on."""
     with acting(station, who, password_file) as (office, person):
-        require_technician(office, person).devices.assign(person.number, device, officer)
+        require_technician(office, person).devices.assign(person.number, _device(office, device), officer)
 
 
 @device_app.command("list")

@@ -20,8 +20,8 @@ Hear = Callable[[Mapping[str, Any]], None]
 
 
 def at_a_terminal() -> bool:
-    """Whether somebody sits there."""
-    return sys.stdout.isatty()
+    """Whether somebody sits there, at a terminal on which a line can be written over."""
+    return sys.stdout.isatty() and not Console().is_dumb_terminal
 
 
 def show_rows(rows: Sequence[Row], *, rich: bool) -> None:

@@ -64,6 +64,12 @@ class Manager:
             recorder.send_signal(signal.SIGTERM)
             assert recorder.wait(PATIENCE_S) == 0
 
+    def until_ended(self) -> None:
+        """Wait for a recorder that ends by itself, in good order."""
+        recorder, self._recorder = self._recorder, None
+        assert recorder is not None
+        assert recorder.wait(PATIENCE_S) == 0
+
     def until_said(self, text: str, count: int = 1) -> None:
         with self._changed:
             found = self._changed.wait_for(lambda: sum(text in line for line in self.log) >= count, PATIENCE_S)

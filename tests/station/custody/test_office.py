@@ -275,6 +275,22 @@ def test_the_dock_takes_what_is_in_its_bays_and_ends(desk: Desk, monkeypatch: py
         assert "lost" in text
 
 
+def test_a_device_is_named_by_its_id_its_beginning_or_its_name(desk: Desk, tmp_path: Path) -> None:
+    ids = []
+    for number, name in enumerate(("camera 1", "camera 2", "camera 2")):
+        path = tmp_path / f"{number}.pub"
+        path.write_bytes(encode_device_key(MemorySigner.from_seed(bytes([number]) * 32).public))
+        ids.append(desk.run("device", "add", str(path), "--name", name, who="T1").strip())
+    for named in ("camera 1", ids[0], ids[0][:6].upper(), ids[2][:8]):
+        desk.run("device", "assign", named, "P1", who="T1")
+    for named, says in (("camera 2", "2 devices are called"), ("camera 3", "no device is called"), ("", "no device"),
+                        (ids[0][:5], "no device is called")):  # fmt: skip
+        assert says in desk.run("device", "assign", named, "P1", who="T1", status=2)
+    assert "no device is called" in desk.run("device", "revoke", "0" * 32, "--reason", "lost", who="T1", status=2)
+    desk.run("device", "revoke", "camera 1", "--reason", "lost", who="T1")
+    assert "camera 1  revoked: lost" in desk.run("device", "list", who="T1")
+
+
 class TestBundle:
     @pytest.fixture
     def made(self, tmp_path: Path) -> tuple[Path, Device, MemorySigner]:
