@@ -178,13 +178,15 @@ def test_the_power_is_cut(quick: Bench, technician: Technician) -> None:
     quick.cut_after = 12
     quick.reset()
     quick.cut_after = None
+    starts = quick.starts
     with (
-        CompanionLine(quick.port, answer_s=0.1, hold_s=5) as line,
-        pytest.raises(DriverError, match="no answer"),
+        CompanionLine(quick.port, answer_s=0.5, hold_s=5) as line,
+        pytest.raises(DriverError, match="no answer|its old program runs"),
     ):
         line.update(newer(), lambda sent, of: None, technician.say)
-    assert not quick.alive
-    quick.start()
+    quick.until(lambda: not quick.alive or quick.starts > starts)
+    if not quick.alive:
+        quick.start()
     assert technician.running().digest == carried().digest
     no_light_no_camera(quick)
     assert technician.update(newer()).version == "1.2.0"
