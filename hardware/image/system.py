@@ -152,6 +152,8 @@ def _units(board: Board, disk: str) -> Iterator[Entry]:
         yield link(f"{_UNITS}/{name}", "/dev/null")
     yield link(f"{_UNITS}/default.target", f"{_LIB}/multi-user.target")
     yield link(f"{_UNITS}/sysinit.target.wants/nftables.service", f"{_LIB}/nftables.service")
+    # It comes no further than its condition until the policy allows it.
+    yield link(f"{_UNITS}/multi-user.target.wants/NetworkManager.service", f"{_LIB}/NetworkManager.service")
     for path in sorted((HARDWARE / "systemd").glob("*.service")):
         text = _read(path).replace("@DISK@", disk)
         if path.name in ("getuige-usb.service",) and not board.gadget:

@@ -159,6 +159,7 @@ def test_radios_are_off_and_the_policy_alone_turns_one_on(card: Card) -> None:
     assert "dtoverlay=disable-bt" in (card.boot.read("config.txt") or b"").decode().splitlines()
     for unit in ("NetworkManager.service", "wpa_supplicant.service"):
         assert "ConditionPathExists=/run/getuige-radio/wifi" in card.text(f"{UNITS}/{unit}.d/getuige.conf")
+    assert card.target(f"{UNITS}/multi-user.target.wants/NetworkManager.service").endswith("/NetworkManager.service")
     network = card.text("/etc/NetworkManager/conf.d/getuige.conf")
     assert "wifi.cloned-mac-address=random" in network
     assert "wifi.scan-rand-mac-address=yes" in network
