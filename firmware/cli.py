@@ -1,4 +1,4 @@
-"""The device's command line: ``python -m firmware enrol | policy | run | console | simulate | check-board | ...``."""
+"""The device's command line: ``python -m firmware`` and a command (docs/SETTINGS.md)."""
 
 from __future__ import annotations
 

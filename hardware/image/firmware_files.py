@@ -14,8 +14,7 @@ from hardware.image.errors import ImageError
 HOME = "/opt/getuige"
 ROOMS = ("capture", "drivers", "firmware", "hardware/boards", "hardware/companion", "storage", "uplink", "wire")
 """What opens evidence (`station/`) is not among them, nor what only builds or tests."""
-_ALONE = ("LICENSE", "docs/SETTINGS.md", "docs/COMPANION.md")
-_OPTIONAL = {"wire"}
+_ALONE = ("LICENSE", "docs/SETTINGS.md", "docs/COMPANION.md", "docs/CONSOLE.md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def firmware_entries(source: Source) -> Iterator[Entry]:
     else:
         names = sorted(_walk(source.folder))
     for room in ROOMS:
-        if room not in _OPTIONAL and not any(name.startswith(f"{room}/") for name in names):
+        if not any(name.startswith(f"{room}/") for name in names):
             raise ImageError(f"{source.folder} has no {room}/: it is not the whole project")
     for name in names:
         path = source.folder / name

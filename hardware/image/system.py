@@ -76,6 +76,10 @@ address = "@DOCK_ADDRESS@"
 authority = "{data}/tls/ca.crt"
 certificate = "{data}/tls/device.crt"
 key = "{data}/tls/device.key"
+
+[console]
+status = "/run/getuige/status.json"
+system = "systemd"
 """
 
 

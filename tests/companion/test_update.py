@@ -181,7 +181,7 @@ def test_the_power_is_cut(quick: Bench, technician: Technician) -> None:
     starts = quick.starts
     with (
         CompanionLine(quick.port, answer_s=0.5, hold_s=5) as line,
-        pytest.raises(DriverError, match="no answer|its old program runs"),
+        pytest.raises(DriverError, match=r"no answer|its old program runs"),
     ):
         line.update(newer(), lambda sent, of: None, technician.say)
     quick.until(lambda: not quick.alive or quick.starts > starts)

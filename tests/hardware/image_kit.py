@@ -81,7 +81,7 @@ class Bench:
     def project(self) -> Path:
         """Make a project of the shape of ours, with a lock of two wheels."""
         project = self.folder / "project"
-        rooms = ("capture", "drivers", "firmware", "hardware/boards", "hardware/companion", "storage", "uplink")
+        rooms = ("capture", "drivers", "firmware", "hardware/boards", "hardware/companion", "storage", "uplink", "wire")
         for room in (*rooms, "station", "tools", "tests", "hardware/image"):
             (project / room).mkdir(parents=True)
             (project / room / "__init__.py").write_text(f'"""{room}"""\n')
