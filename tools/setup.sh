@@ -36,6 +36,7 @@ need mkfs.vfat dosfstools
 need nft nftables
 need duk duktape
 need strace strace
+need systemd-analyze systemd
 need xz xz-utils
 # What tpm2-pytss, which is published as source only, is built with and against.
 need gcc gcc
