@@ -21,6 +21,7 @@ from drivers.companion.lines import (
     LAST_SEQ,
     PROTOCOL,
     Answer,
+    EdgeLine,
     Greeting,
     LineCutter,
     LineRefusedError,
@@ -40,6 +41,8 @@ _TRIES = 6
 _STATUS_S = 2.0
 """Twenty status lines' time."""
 _HOLD_EVERY_S = 0.25
+_UP_S = 10.0
+"""How long somebody may take to let go of the button."""
 
 _REFUSALS = {
     "hello": "it fell to its safe state, or was reset; its old program runs: run the update again",
@@ -90,6 +93,7 @@ class CompanionLine:
         self._seq = 0
         self._refused = 0
         self._boot = ""
+        self._edge = self._seen = 0
         self._status: Status | None = None
         try:
             self._port: Any = serial.Serial(port, baud, timeout=_READ_S, write_timeout=_WRITE_S, exclusive=True)
@@ -121,6 +125,11 @@ class CompanionLine:
         running = self.running()
         if running.digest == program.digest:
             return self._keep() if running.trial else running
+        running = self._replace(program, progress, say)
+        self._let_go(say)
+        return running
+
+    def _replace(self, program: Program, progress: Progress, say: Callable[[str], None]) -> Running:
         if self._begin(program, say):
             progress(program.size_bytes, program.size_bytes)
         else:
@@ -141,6 +150,7 @@ class CompanionLine:
             if answer.words[0] != "button":
                 raise self._refusal(answer)
             if self._monotonic() >= ends:
+                self._let_go(say)
                 raise DriverError(
                     f"companion: {self._path}: nobody held the record button within {self._hold_s:g} s; nothing was "
                     "changed: run the update again, and hold the button until the sending begins"
@@ -148,8 +158,29 @@ class CompanionLine:
             if not asked:
                 say("hold the record button, until the sending begins (about 5 s)")
                 asked = True
-            self._ask("beat")
+            self._beat()
             self._listen(_HOLD_EVERY_S, lambda: False)
+
+    def _let_go(self, say: Callable[[str], None]) -> None:
+        """Wait until the button is up, and take its edges: what was held for an update shall start no recording."""
+        ends = self._monotonic() + _UP_S
+        asked = False
+        while self._monotonic() < ends:
+            self._beat()
+            self._status = None
+            if not self._listen(_STATUS_S, lambda: self._status is not None) or self._status is None:
+                raise self._silence()
+            if self._status.pressed and not asked:
+                say("let go of the record button")
+                asked = True
+            if not self._status.pressed and self._status.edge == self._seen:
+                return
+
+    def _beat(self) -> None:
+        """Show that this end lives, and take the button's edges that came."""
+        self._ask("beat")
+        if self._edge > self._seen and self._say(f"seen {self._edge}").ok:
+            self._seen = self._edge
 
     def _send(self, program: Program, progress: Progress) -> None:
         sent, whole = 0, program.size_bytes
@@ -227,6 +258,7 @@ class CompanionLine:
                     f"companion: {self._path}: its hello is malformed ({error}); this may be another controller"
                 ) from None
             self._boot = greeting.boot
+            self._edge = self._seen = greeting.acked
             return greeting
         raise self._silence()
 
@@ -293,6 +325,8 @@ class CompanionLine:
                     hear(said)
                 elif isinstance(said, Status):
                     self._status = said
+                elif isinstance(said, EdgeLine):
+                    self._edge = max(self._edge, said.number)
         return True
 
     def _refusal(self, answer: Answer) -> DriverError:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from drivers.companion.button import CompanionButton
 from drivers.companion.link import CompanionLink
+from drivers.companion_program import line as line_module
 from drivers.companion_program.bundle import Program, make_program
 from drivers.companion_program.line import CompanionLine
 from drivers.companion_program.protocol import Running
@@ -29,7 +31,7 @@ def newer(**changed: bytes) -> Program:
 
 
 class Technician:
-    """Holds the button when told to, and keeps what was shown."""
+    """Holds the button until the sending begins, and keeps what was shown."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -40,10 +42,15 @@ class Technician:
         self.told.append(text)
         self._bench.press()
 
+    def sees(self, sent: int, whole: int) -> None:
+        if not self.progress:
+            self._bench.release()
+        self.progress.append((sent, whole))
+
     def update(self, program: Program, *, hold_s: float = 5, restart_s: float = 5) -> Running:
         try:
             with CompanionLine(self._bench.port, answer_s=0.15, hold_s=hold_s, restart_s=restart_s) as line:
-                return line.update(program, lambda sent, of: self.progress.append((sent, of)), self.say)
+                return line.update(program, self.sees, self.say)
         finally:
             self._bench.until(lambda: self._bench.alive)
             self._bench.release()
@@ -133,6 +140,64 @@ def test_nobody_at_the_button_changes_nothing(quick: Bench, technician: Technici
     ):
         line.update(newer(), lambda sent, of: None, lambda text: None)
     assert quick.flash.files() == before
+
+
+def edges_after(bench: Bench) -> list[bool]:
+    """What a recorder that starts now would be told of the button."""
+    edges: list[bool] = []
+    with CompanionLink(bench.port) as link, CompanionButton(link) as button:
+        button.watch(lambda edge: edges.append(edge.pressed))
+        assert link.wait_live(10)
+        bench.press()
+        bench.until(lambda: True in edges)
+        bench.release()
+        bench.until(lambda: False in edges)
+    return edges
+
+
+def hold_over_the_restart(bench: Bench) -> None:
+    """The simulated button is up after a reset; a hand does not know of it."""
+
+    def hurt(data: bytes) -> bytes:
+        if b"trial=1" in data:
+            bench.to_pi = whole
+            bench.press_soon()
+        return data
+
+    bench.to_pi = hurt
+
+
+def test_a_button_held_for_too_long_starts_no_recording(quick: Bench) -> None:
+    told: list[str] = []
+    hold_over_the_restart(quick)
+
+    def say(text: str) -> None:
+        told.append(text)
+        quick.release() if "let go" in text else quick.press()
+
+    with CompanionLine(quick.port, hold_s=5) as line:
+        line.update(newer(), lambda sent, of: None, say)
+    assert told[1:] == ["let go of the record button"]
+    assert edges_after(quick) == [True, False], "the recorder's own, and no other"
+
+
+def test_a_button_held_too_briefly_starts_no_recording(quick: Bench) -> None:
+    with (
+        CompanionLine(quick.port, hold_s=0.6) as line,
+        pytest.raises(DriverError, match="nobody held the record button"),
+    ):
+        line.update(newer(), lambda sent, of: None, lambda text: quick.button((True, 100), (False, 0)))
+    assert edges_after(quick) == [True, False]
+
+
+def test_a_button_that_stays_down_keeps_no_update_from_its_end(quick: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line_module, "_UP_S", 0.3)
+    hold_over_the_restart(quick)
+    try:
+        with CompanionLine(quick.port, hold_s=5) as line:
+            assert line.update(newer(), lambda sent, of: None, lambda text: quick.press()).version == "1.2.0"
+    finally:
+        quick.release()
 
 
 def test_a_noisy_line(quick: Bench, technician: Technician) -> None:
