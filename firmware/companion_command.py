@@ -15,9 +15,9 @@ from drivers.companion_program.usb import UsbPrompt
 from firmware.board import Board
 from firmware.companion_program import COMPANION, carried_program, compare
 from firmware.errors import FirmwareError
+from firmware.percent import Percent
 
 _OK, _DIFFERS = 0, 1
-_STEP_PERCENT = 5
 
 OpenLine = Callable[[str, int], AbstractContextManager[Controller]]
 
@@ -70,7 +70,7 @@ def companion(
             running = line.running()
         else:
             out.write(f"{path}: {carried.version} ({carried.digest[:12]}) goes on the companion controller\n")
-            running = line.update(carried, _Percent(out), lambda text: _say(out, text))
+            running = line.update(carried, _percent(out), lambda text: _say(out, text))
     return _tell(running, carried, out)
 
 
@@ -85,7 +85,7 @@ def _install(
             raise FirmwareError(f"companion install: {config} cannot be read ({error.strerror})") from error
     with open_usb(port) as prompt:
         out.write(f"{port}: {program.version} ({program.digest[:12]}) goes on the controller\n")
-        prompt.install(program, starter, _Percent(out), config=config is not None)
+        prompt.install(program, starter, _percent(out), config=config is not None)
     out.write(
         "installed, read back and restarted; take the service jumper out, switch it off and on, and ask it: "
         "python -m firmware companion status\n"
@@ -98,6 +98,10 @@ def _say(out: TextIO, text: str) -> None:
     out.flush()
 
 
+def _percent(out: TextIO) -> Percent:
+    return Percent(lambda percent: _say(out, f"{percent:3d} %"))
+
+
 def _tell(running: Running, carried: Program, out: TextIO) -> int:
     out.write(f"version  {running.version}\n")
     out.write(f"digest   {running.digest or 'not told'}\n")
@@ -108,18 +112,3 @@ def _tell(running: Running, carried: Program, out: TextIO) -> int:
         wrong = "is on trial: it gives way to the one before; python -m firmware companion update keeps it"
     out.write(f"the controller {wrong}\n" if wrong else "as this firmware carries it\n")
     return _DIFFERS if wrong else _OK
-
-
-class _Percent:
-    """Writes how far it is, a line for every 5 %."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._told = -_STEP_PERCENT
-
-    def __call__(self, sent: int, whole: int) -> None:
-        percent = 100 * sent // max(1, whole)
-        if percent >= self._told + _STEP_PERCENT or (percent == 100 and self._told != 100):
-            self._told = percent if percent == 100 else percent - percent % _STEP_PERCENT
-            self._out.write(f"{percent:3d} %\n")
-            self._out.flush()

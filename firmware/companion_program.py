@@ -15,7 +15,7 @@ from firmware.selftest import Finding, failed, passed
 
 COMPANION = Path(__file__).resolve().parent.parent / "hardware" / "companion"
 _SHORT = 12
-_REMEDY = "put this firmware's on it: python -m firmware companion update"
+_REMEDY = "put this firmware's on it: station console update-companion, or firmware companion update"
 
 
 def carried_program(folder: Path = COMPANION) -> Program:

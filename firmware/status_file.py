@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.clock.protocol import ClockReading
+from drivers.companion.lines import Greeting
 from firmware.appliance import Snapshot
 from firmware.states import State
 from firmware.version import VERSION
@@ -88,14 +89,21 @@ def read_status(path: Path, boot: bytes, now_ns: int) -> Mapping[str, Any] | Non
 
 
 def status_of(
-    snapshot: Snapshot, clock: ClockReading, *, policy_serial: int | None, segment_open: bool, companion: str = ""
+    snapshot: Snapshot,
+    clock: ClockReading,
+    *,
+    policy_serial: int | None,
+    segment_open: bool,
+    companion: Greeting | None = None,
 ) -> dict[str, Any]:
-    """Return what is told of a device; `companion` is the version of the controller's program, where there is one."""
+    """Return what is told of a device; `companion` is what the controller says of itself, where there is one."""
     progress, health = snapshot.progress, snapshot.health
     percent = health.battery_percent if health is not None else None
     return {
         "firmware": VERSION,
-        "companion": companion,
+        "companion": None
+        if companion is None
+        else {"version": companion.firmware, "digest": companion.digest or "", "config": companion.config or ""},
         "state": snapshot.state.value,
         "busy": snapshot.state not in IDLE,
         "fault": snapshot.fault[:_MOST_TEXT],

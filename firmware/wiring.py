@@ -362,13 +362,12 @@ class Device:
             raise FirmwareError("the signaller ended by itself: the device can tell nobody what it does")
 
     def _told(self, snapshot: Snapshot) -> dict[str, Any]:
-        met = self._link.greeting if self._link is not None else None
         return status_of(
             snapshot,
             self.hardware.clock.read(),
             policy_serial=self.policy.serial if self.policy else None,
             segment_open=self.store is not None and self.store.open_segment is not None,
-            companion=met.firmware if met is not None else "",
+            companion=self._link.greeting if self._link is not None else None,
         )
 
     def _set_night(self, night: bool) -> None:

@@ -1,8 +1,8 @@
-"""Checks that need the parts, which the recorder owns: it is stopped, the checks run, and it is started again, always.
+"""What needs the parts, which the recorder owns: it is stopped, the work is done, and it is started again, always.
 
-The checks run in a process of their own (`firmware.console.child`): a driver that hangs, crashes or eats memory ends
-with that process, and the kernel takes its pins back. That the recorder is stopped is noted in the state folder, so
-that a console that was killed meanwhile starts it again when it comes back.
+Checks and updates run in a process of their own (`firmware.console.child`): a driver that hangs, crashes or eats
+memory ends with that process, and the kernel takes its pins back. That the recorder is stopped is noted in the state
+folder, so that a console that was killed meanwhile starts it again when it comes back.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Hear = Callable[[Mapping[str, Any]], None]
 
 
 class BenchError(FirmwareError):
-    """The checks did not come to their end."""
+    """What was begun did not come to its end."""
 
 
 class Bench:
@@ -59,7 +59,7 @@ class Bench:
         pause_s: float = _PAUSE_S,
         child: Sequence[str] = CHILD,
     ) -> None:
-        """`stop` is set when the console is to end; `limit_s` is how long the checks, run by `child`, may take."""
+        """`stop` is set when the console is to end; `limit_s` is how long what `child` runs may take."""
         self._control = control
         self._mark = state / _MARK
         self._flash = flash
@@ -103,11 +103,13 @@ class Bench:
         finally:
             self._start()
 
-    def run(self, arguments: Sequence[str], hear: Hear, alive: Callable[[], None]) -> None:
-        """Run the checks; `hear` gets each line of theirs, `alive` is called every 2 s.
+    def run(
+        self, arguments: Sequence[str], hear: Hear, alive: Callable[[], None], *, what: str = "the self-test"
+    ) -> None:
+        """Run the child; `hear` gets each line of its, `alive` is called every 2 s, `what` is what errors call it.
 
         Raises:
-            BenchError: they crashed, said nonsense, took too long, or the console is to end.
+            BenchError: it crashed, said nonsense, took too long, or the console is to end.
         """
         process = subprocess.Popen(
             [*self._child, str(self._settings_file), *arguments],
@@ -115,18 +117,18 @@ class Bench:
         )  # fmt: skip
         with process:
             try:
-                self._listen(process, hear, alive)
+                self._listen(process, hear, alive, what)
                 status = process.wait(_TELL_S)
             except subprocess.TimeoutExpired:
-                raise BenchError("the checks said all, and did not end") from None
+                raise BenchError(f"{what} said all, and did not end") from None
             finally:
                 process.kill()
         if status:
-            raise BenchError(f"the checks ended by themselves (status {status}): look into the log")
+            raise BenchError(f"{what} broke off (status {status}): look into the log")
 
-    def _listen(self, process: subprocess.Popen[bytes], hear: Hear, alive: Callable[[], None]) -> None:
+    def _listen(self, process: subprocess.Popen[bytes], hear: Hear, alive: Callable[[], None], what: str) -> None:
         if process.stdout is None:
-            raise BenchError("the checks have no output")
+            raise BenchError(f"{what} has no output")
         kept = bytearray()
         now_s = time.monotonic()
         ends_s, tell_s = now_s + self._limit_s, now_s
@@ -135,9 +137,9 @@ class Bench:
             while True:
                 now_s = time.monotonic()
                 if now_s >= ends_s:
-                    raise BenchError(f"the checks took longer than {self._limit_s:g} s and were ended")
+                    raise BenchError(f"{what} took longer than {self._limit_s:g} s and was ended")
                 if self._stop.is_set():
-                    raise BenchError("the console was told to end: the checks were, too")
+                    raise BenchError(f"the console was told to end, and {what} with it")
                 if now_s >= tell_s:
                     alive()
                     tell_s = now_s + _TELL_S
@@ -149,10 +151,10 @@ class Bench:
                 kept += data
                 *lines, rest = bytes(kept).split(b"\n")
                 if len(rest) > _MOST_LINE_BYTES:
-                    raise BenchError("the checks said too much at once")
+                    raise BenchError(f"{what} said too much at once")
                 kept = bytearray(rest)
                 for line in lines:
-                    hear(_fields(line))
+                    hear(_fields(line, what))
 
     def _start(self) -> None:
         for attempt in range(_ATTEMPTS):
@@ -168,11 +170,11 @@ class Bench:
             self._mark.unlink(missing_ok=True)
 
 
-def _fields(line: bytes) -> Mapping[str, Any]:
+def _fields(line: bytes, what: str) -> Mapping[str, Any]:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        raise BenchError("the checks said nonsense: look into the log")
+        raise BenchError(f"{what} said nonsense: look into the log")
     return fields

@@ -83,6 +83,6 @@ def _checked(tools: Tools, asked: Asked, arguments: Sequence[str]) -> Reply:
     heard = _Heard(asked)
     with tools.bench.without_recorder():
         asked.tell({"say": "the recorder is stopped"})
-        tools.bench.run(arguments, heard.hear, lambda: asked.tell({}))
+        tools.bench.run(arguments, heard.hear, lambda: asked.tell({}), what=f"the {asked.ask.verb}")
     passed = bool(heard.checks) and not any(item["outcome"] == Outcome.FAILED.value for item in heard.checks)
     return Reply({"passed": passed, "checks": heard.checks, "values": heard.values or None})

@@ -1,7 +1,10 @@
-"""``python -m firmware.console.child SETTINGS self-test | check-board WAIT_S WATCH_S``: the checks, for `Bench` alone.
+"""What `Bench` runs: ``python -m firmware.console.child SETTINGS WHAT``.
 
-What they find goes to standard output, a JSON object a line: ``{"say":...}``, ``{"check":...,"text":...}``
-or ``{"values":{...}}``. Whatever a library prints there goes to standard error instead.
+WHAT: ``self-test``, ``check-board WAIT_S WATCH_S``, or ``update-companion``.
+
+What checks find goes to standard output, a JSON object a line: ``{"say":...}``, ``{"check":...,"text":...}``
+or ``{"values":{...}}``; what an update says, see `companion_child`. Whatever a library prints there goes to standard
+error instead.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from drivers.clock.system import SystemClock
 from drivers.errors import DriverError
 from firmware.board_bench import board_parts
 from firmware.check_board import check_board, places_of
+from firmware.console.companion_child import update_companion
 from firmware.errors import FirmwareError
 from firmware.hardware import make_hardware
 from firmware.live_values import watch
@@ -84,6 +88,8 @@ def main(arguments: Sequence[str]) -> int:
                     self_test(settings, emit)
                 case ["check-board", wait_s, watch_s]:
                     board(settings, emit, int(wait_s), int(watch_s))
+                case ["update-companion"]:
+                    update_companion(settings.board, emit)
                 case _:
                     return _UNUSABLE
         except (FirmwareError, StorageError, DriverError, CaptureError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from firmware.console.checks import CheckBoard, SelfTest
 from firmware.console.clock import ReadClock, SetClock
+from firmware.console.companion import UpdateCompanion
 from firmware.console.handler import Handler
 from firmware.console.log import ExportLog, Journal
 from firmware.console.place import Place
@@ -18,6 +19,7 @@ def make_diagnosis(place: Place, tools: Tools) -> list[Handler]:
         Status(place, tools),
         SelfTest(tools),
         CheckBoard(tools),
+        UpdateCompanion(tools),
         Journal(tools),
         ExportLog(tools),
         ReadClock(tools),

@@ -11,6 +11,7 @@ from typing import Any
 from cryptography import x509
 
 from firmware.console.chain import newest
+from firmware.console.companion import companion_status
 from firmware.console.handler import Access
 from firmware.console.place import Place, read_name
 from firmware.console.tools import Tools
@@ -49,6 +50,7 @@ class Status:
                 "serial": place.serial,
                 "board": place.board,
                 "firmware": VERSION,
+                "companion": companion_status(tools, recorder),
                 "enrolled": device is not None,
                 "recorder": recorder,
                 "told": bool(tools.settings.console.status),

@@ -21,7 +21,17 @@ from station.console_line.clock import measure
 from station.console_line.clock import set_clock as set_clock_by
 from station.console_line.fetching import Fetching
 from station.console_line.session import Where, at_the_cable
-from station.console_line.tell import greeting_rows, is_well, log_line, segment_line, status_rows, text, when
+from station.console_line.tell import (
+    companion_line,
+    companion_rows,
+    greeting_rows,
+    is_well,
+    log_line,
+    segment_line,
+    status_rows,
+    text,
+    when,
+)
 from station.errors import StationError
 from wire.plain import decode, printable
 
@@ -77,6 +87,23 @@ def check_board_command(
 ) -> None:
     """Stop the recorder, check every part of the board, show what the parts say, start the recorder again."""
     _check(context.obj, "check-board", {"wait_s": wait, "watch_s": watch}, as_json=as_json)
+
+
+@console_app.command("update-companion")
+def update_companion_command(context: typer.Context, as_json: Json = False) -> None:
+    """Put this device's firmware's program on its companion controller: hold the record button when you are told.
+
+    The recorder is stopped for it, and started again.
+    """
+    rich = screen.at_a_terminal()
+    with screen.watching(quiet=as_json, rich=rich) as hear, at_the_cable(context.obj, hear) as session:
+        answer = session.ask("update-companion").fields
+    if as_json:
+        _print(answer)
+    else:
+        screen.show_rows(companion_rows(answer), rich=rich)
+        say(companion_line(answer))
+    _end(well=answer.get("as_carried") is True)
 
 
 @console_app.command("journal")

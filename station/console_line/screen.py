@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from station.console import say
-from station.console_line.tell import Row, check_line, text, values_line
+from station.console_line.tell import Row, check_line, percent_line, text, values_line
 
 Hear = Callable[[Mapping[str, Any]], None]
 
@@ -40,9 +40,12 @@ def show_rows(rows: Sequence[Row], *, rich: bool) -> None:
 
 @contextmanager
 def watching(*, quiet: bool, rich: bool) -> Iterator[Hear]:
-    """Return what shows checks and values as they come; `quiet` shows nothing."""
+    """Return what shows checks, values and how far it is as they come.
+
+    `quiet` leaves standard output alone: what somebody at the device is to do goes to standard error.
+    """
     if quiet:
-        yield lambda _fields: None
+        yield _quiet
         return
     if not rich:
         yield _plain
@@ -58,8 +61,16 @@ def watching(*, quiet: bool, rich: bool) -> Iterator[Hear]:
                 live.update(Text(text(fields["say"]), "bold"))
             elif "values" in fields:
                 live.update(Text(values_line(fields["values"])))
+            elif "percent" in fields:
+                live.update(Text(percent_line(fields["percent"]), "bold"))
 
         yield hear
+
+
+def _quiet(fields: Mapping[str, Any]) -> None:
+    if "say" in fields:
+        with suppress(OSError):
+            sys.stderr.write(text(fields["say"]) + "\n")
 
 
 def _plain(fields: Mapping[str, Any]) -> None:
@@ -69,6 +80,8 @@ def _plain(fields: Mapping[str, Any]) -> None:
         say(text(fields["say"]))
     elif "values" in fields:
         say(values_line(fields["values"]))
+    elif "percent" in fields:
+        say(percent_line(fields["percent"]))
 
 
 @contextmanager

@@ -15,6 +15,8 @@ Row = tuple[str, str]
 _MOST_TEXT = 300
 _LATEST_S = 2**40
 _UNKNOWN = "?"
+_SHORT = 12
+"""Digits of a digest, for the eye."""
 _FEW = 2
 """Acts that a running recorder takes within a second."""
 _OUTCOMES = {"passed": "ok", "failed": "FAILED", "absent": "absent"}
@@ -65,7 +67,8 @@ def status_rows(fields: Mapping[str, Any]) -> list[Row]:
     rows = [
         ("device", f"{text(fields.get('name')) or 'without a name'}, {text(fields.get('device'))}"),
         ("board", f"{text(fields.get('board'))}, serial number {text(fields.get('serial')) or 'unknown'}"),
-        ("firmware", _firmware(fields, recorder)),
+        ("firmware", text(fields.get("firmware"))),
+        *_companion(fields.get("companion")),
         ("recorder", _recorder(recorder, fields.get("told") is True)),
     ]
     if isinstance(recorder, Mapping):
@@ -103,6 +106,27 @@ def check_line(fields: Mapping[str, Any]) -> str:
     outcome = fields.get("outcome")
     word = _OUTCOMES.get(outcome, _UNKNOWN) if isinstance(outcome, str) else _UNKNOWN
     return f"{text(fields.get('check'), 24)}: {text(fields.get('text'))} ... {word}"
+
+
+def percent_line(percent: object) -> str:
+    """Tell how far something is."""
+    return f"{percent:3d} %" if isinstance(percent, int) and 0 <= percent <= 100 else _UNKNOWN
+
+
+def companion_rows(fields: Mapping[str, Any]) -> list[Row]:
+    """Tell which program a companion controller runs after its update."""
+    return [
+        ("version", text(fields.get("version"), 16)),
+        ("digest", text(fields.get("digest"), 64)),
+        ("config", text(fields.get("config"), 8) or "not told"),
+    ]
+
+
+def companion_line(fields: Mapping[str, Any]) -> str:
+    """Tell in a line what came of the update."""
+    if fields.get("as_carried") is not True:
+        return f"NOT what the device's firmware carries ({text(fields.get('carried'), _SHORT)}): ask for it again"
+    return f"as the device's firmware carries it{': it ran already' if fields.get('before') is True else ''}"
 
 
 def values_line(values: object) -> str:
@@ -149,9 +173,19 @@ def segment_line(fields: object) -> str:
     )
 
 
-def _firmware(fields: Mapping[str, Any], recorder: object) -> str:
-    companion = within(recorder, "companion")
-    return f"{text(fields.get('firmware'))}{f', companion {text(companion, 16)}' if companion else ''}"
+def _companion(companion: object) -> list[Row]:
+    """Tell which program the controller runs; nothing where the board has none."""
+    if not isinstance(companion, Mapping):
+        return []
+    if companion.get("trouble") is not None:
+        return [("companion", f"UNUSABLE: {text(companion['trouble'])}")]
+    carried = text(companion.get("carried"), _SHORT)
+    if not companion.get("version"):
+        return [("companion", f"unknown: no recorder runs that hears it; the firmware carries {carried}")]
+    runs = f"{text(companion['version'], 16)} ({text(companion.get('digest'), _SHORT) or 'no digest'})"
+    if companion.get("as_carried") is True:
+        return [("companion", f"{runs}, as the firmware carries it")]
+    return [("companion", f"{runs}, and NOT {carried}, which the firmware carries: update-companion")]
 
 
 def _either(value: object, yes: str, no: str) -> str:

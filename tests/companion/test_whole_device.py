@@ -18,12 +18,6 @@ from tests.companion.workbench import CAMERA_PIN, LIGHT_PIN, Bench
 from tests.firmware.device import Kit
 from tests.firmware.test_bad_input import Life
 
-COMPANION = """
-[companion]
-port = "/dev/serial0"
-baud = 115200
-"""
-
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
@@ -35,9 +29,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def life_on(bench: Bench, tmp_path: Path, **policy: str) -> Life:
     kit = Kit.make(tmp_path / "device", **policy)
-    for part in ("indicator", "button", "camera_power", "battery"):
-        kit.change_board(part, "companion")
-    kit.board.write_text(kit.board.read_text("utf-8") + COMPANION, "utf-8")
+    kit.put_companion()
 
     def with_port(board: Board) -> Board:
         assert board.companion is not None

@@ -86,6 +86,13 @@ class Kit:
         end = text.index("\n\n", start) if "\n\n" in text[start:] else len(text)
         self.board.write_text(text[:start] + f'[{part}]\ndriver = "{driver}"' + text[end:], "utf-8")
 
+    def put_companion(self, port: str = "/dev/serial0") -> None:
+        """Give light, button, camera power and battery to a companion controller at that port."""
+        for part in ("indicator", "button", "camera_power", "battery"):
+            self.change_board(part, "companion")
+        section = f'\n[companion]\nport = "{port}"\nbaud = 115200\n'
+        self.board.write_text(self.board.read_text("utf-8") + section, "utf-8")
+
     @property
     def settings(self) -> Path:
         return self.base / "device.toml"

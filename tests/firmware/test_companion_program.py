@@ -55,7 +55,7 @@ def test_status_of_another_program_and_what_to_do() -> None:
     said = bench.out.getvalue()
     assert "version  1.0.0" in said
     assert f"carries {CARRIED.version} ({CARRIED.digest[:12]})" in said
-    assert "python -m firmware companion update" in said
+    assert "put this firmware's on it: station console update-companion, or firmware companion update" in said
 
 
 def test_update_and_once_more() -> None:
@@ -148,7 +148,7 @@ class Hurried(Patience):
     [
         (greeting(), Outcome.PASSED, "as this firmware carries it"),
         (greeting("1.0.0", None), Outcome.FAILED, "too old to say its digest"),
-        (greeting(digest="0" * 64), Outcome.FAILED, "put this firmware's on it: python -m firmware companion update"),
+        (greeting(digest="0" * 64), Outcome.FAILED, "put this firmware's on it: station console update-companion"),
         (None, Outcome.FAILED, "it said nothing for 2 s"),
     ],
 )

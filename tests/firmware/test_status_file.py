@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.clock.simulated import SimulatedClock
+from drivers.companion.lines import Greeting
 from drivers.indicator.protocol import LightState
 from firmware.appliance import Snapshot
 from firmware.cues import Cue
@@ -72,7 +73,8 @@ def test_the_longest_word_is_read(tmp_path: Path) -> None:
     snapshot = Snapshot(
         State.RECORDING_DARK, Cue.OFF, LightState(1, True, True), progress, "\U0001f399" * 999, True, None
     )
-    status.write(status_of(snapshot, clock.read(), policy_serial=2**62, segment_open=True, companion="x" * 16))
+    companion = Greeting(1, "x" * 16, "118BBDEA", "power", 430, 0, True, "f" * 64, "01234567")
+    status.write(status_of(snapshot, clock.read(), policy_serial=2**62, segment_open=True, companion=companion))
     assert read_status(tmp_path / "status.json", BOOT, clock.monotonic_ns()) is not None
 
 

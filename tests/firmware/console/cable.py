@@ -42,6 +42,12 @@ class Cable:
         self._pump = threading.Thread(target=self._run, name="cable", daemon=True)
         self._pump.start()
 
+    def cut(self) -> None:
+        """Lose all that comes from now on, until `mend`."""
+        with self._lock:
+            self._left = 0
+            self.is_cut.set()
+
     def mend(self) -> None:
         with self._lock:
             self._left = None

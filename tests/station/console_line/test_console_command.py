@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from drivers.system.simulated import SimulatedLog
+from firmware.companion_program import carried_program
 from firmware.console.diagnosis import make_diagnosis
 from firmware.console.place import Place
 from firmware.settings import load_settings
@@ -57,7 +58,7 @@ class Bench:
             assert "\n" not in str(done.exception)
             return str(done.exception)
         assert done.exit_code == status, (done.output, done.exception)
-        return done.output
+        return done.stdout
 
     def json(self, *arguments: str, status: int = 0) -> Any:
         return json.loads(self.run(*arguments, "--json", status=status))
@@ -134,6 +135,92 @@ def test_checks_that_fail(kit: Kit, bench: Bench, monkeypatch: pytest.MonkeyPatc
         bench.run("self-test", "--json", port=cable.station, status=1)
         monkeypatch.setattr(screen, "at_a_terminal", lambda: True)
         assert "light: sensed lit ... FAILED" in bench.run("check-board", port=cable.station, status=1)
+
+
+UPDATE = """
+import json, pathlib, time
+begun, go = pathlib.Path({begun!r}), pathlib.Path({go!r})
+again = begun.exists()
+begun.touch()
+if not again:
+    print(json.dumps({{"say": "hold the record button"}}), flush=True)
+    while not go.exists():
+        time.sleep(0.01)
+    print(json.dumps({{"percent": 35}}), flush=True)
+print(json.dumps({{"running": {{"version": "1.1.0", "digest": {digest!r}, "config": "01234567", "before": again}}}}))
+"""
+
+
+@pytest.fixture
+def updating(tmp_path: Path, bench: Bench) -> Iterator[Bench]:
+    """A device whose companion's update waits for a file called ``go``."""
+    import sys
+
+    made = Kit.make(tmp_path / "companion")
+    made.put_companion()
+    script = UPDATE.format(begun=str(tmp_path / "begun"), go=str(tmp_path / "go"), digest=carried_program().digest)
+    desk = Desk(made, child=(sys.executable, "-c", script), clock=bench.desk.clock)
+    with Cable() as cable, Console(desk.place, make_diagnosis(desk.place, desk.tools), cable.device):
+        yield Bench(bench.base, desk, cable)
+
+
+def test_a_companions_update(updating: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    (updating.base / "go").touch()
+    digest = carried_program().digest
+    assert updating.run("update-companion").splitlines() == [
+        "the recorder is stopped", "hold the record button", " 35 %",
+        "version  1.1.0", f"digest   {digest}", "config   01234567", "as the device's firmware carries it",
+    ]  # fmt: skip
+    assert updating.run("update-companion").splitlines()[-1] == "as the device's firmware carries it: it ran already"
+    assert updating.json("update-companion")["as_carried"] is True
+    (updating.base / "begun").unlink()
+    monkeypatch.setattr(screen, "at_a_terminal", lambda: True)
+    assert digest in updating.run("update-companion")
+
+
+def test_a_board_without_a_companion(bench: Bench) -> None:
+    assert "refuses: this device's board has no companion controller" in bench.run("update-companion", status=1)
+    assert not bench.desk.control.told
+
+
+def test_a_cable_that_is_pulled_in_an_update_ends_the_command_and_not_the_update(
+    updating: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from station.console_line import session
+
+    def hasty(line: Any, **more: Any) -> Calling:
+        return Calling(line, **more, patience_s=1.0, again_s=0.2)
+
+    monkeypatch.setattr(session, "Calling", hasty)
+    heard = screen._plain
+
+    def pull(fields: Any) -> None:
+        heard(fields)
+        if "hold" in str(fields.get("say")):
+            updating.cable.cut()
+
+    monkeypatch.setattr(screen, "_plain", pull)
+    assert "does not answer" in updating.run("update-companion", status=3)
+    told = updating.desk.control.told
+    assert list(told) == ["stop"], "it goes on"
+    (updating.base / "go").touch()
+    updating.cable.mend()
+    monkeypatch.setattr(session, "Calling", Calling)
+    assert updating.run("update-companion").splitlines()[-1].endswith("it ran already")
+    assert list(told) == ["stop", "start"] * 2
+
+
+def test_which_program_the_companion_runs(updating: Bench) -> None:
+    digest = carried_program().digest
+    assert f"unknown: no recorder runs that hears it; the firmware carries {digest[:12]}" in updating.run(
+        "status", status=1
+    )
+    for said, shown in (
+        ({"version": "1.1.0", "digest": digest}, f"1.1.0 ({digest[:12]}), as the firmware carries it"),
+        ({"version": "1.0.0", "digest": ""}, f"1.0.0 (no digest), and NOT {digest[:12]}, which the firmware carries"),
+    ):
+        updating.desk.says(companion=said)
+        assert shown in " ".join(updating.run("status", status=1).split())
 
 
 def test_what_is_asked_of_the_system(bench: Bench) -> None:

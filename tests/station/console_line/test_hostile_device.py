@@ -19,9 +19,12 @@ from station.cli import app
 from station.console_line.fetching import Fetching
 from station.console_line.tell import (
     check_line,
+    companion_line,
+    companion_rows,
     greeting_rows,
     is_well,
     log_line,
+    percent_line,
     segment_line,
     status_rows,
     values_line,
@@ -41,6 +44,7 @@ KEYS = [
     *("chain", "storage", "clock", "acts_waiting", "state", "fault", "light", "commanded", "sensed"),
     *("battery_percent", "charging", "docked", "minutes_left", "policy_serial", "trouble", "unit", "expires_s"),
     *("until_s", "segment", "kind", "closed", "utc_s", "bytes", "free_mib", "total_mib", "in_step", "source"),
+    *("companion", "version", "digest", "config", "carried", "as_carried", "before"),
     *("check", "outcome", "text", "values", "pressed", "light_sensed", "fix", "satellites", "utc_us", "priority"),
 ]
 NASTY = st.sampled_from(["\x1b[2J", "\x1b]0;owned\x07", "a\r\nb", "\u202e", "[red]x[/red]", "x" * 5000, "\x9b31m"])
@@ -55,12 +59,12 @@ FIELDS = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=20)
 @settings(max_examples=100, deadline=None)
 @given(FIELDS)
 def test_whatever_it_says_of_itself_is_bounded_and_printable(fields: dict[str, Any]) -> None:
-    for rows in (status_rows(fields), greeting_rows(fields)):
+    for rows in (status_rows(fields), greeting_rows(fields), companion_rows(fields)):
         for label, told in rows:
             assert label.isprintable()
             assert told.isprintable(), ascii(told)
             assert len(told) < 3000
-    for tell in (check_line, values_line, log_line, segment_line):
+    for tell in (check_line, values_line, log_line, segment_line, companion_line):
         assert tell(fields).isprintable()
         assert len(tell(fields)) < 3000
     assert is_well(fields) in (True, False)
@@ -77,6 +81,8 @@ def test_any_value_is_a_time_or_unknown(value: object) -> None:
     assert log_line(value).isprintable()
     assert segment_line(value).isprintable()
     assert values_line(value).isprintable()
+    assert percent_line(value).isprintable()
+    assert len(percent_line(value)) < 10
 
 
 Say = Callable[[Ask], list[bytes]]
@@ -171,7 +177,7 @@ def run(key: Path, say: Say, *arguments: str) -> tuple[int, str]:
 
 COMMANDS = (
     ["status"], ["status", "--json"], ["self-test"], ["check-board"], ["journal"], ["journal", "--json"], ["set-clock"],
-    ["shut-down"], ["restart-recorder", "--json"],
+    ["shut-down"], ["restart-recorder", "--json"], ["update-companion"], ["update-companion", "--json"],
 )  # fmt: skip
 
 
