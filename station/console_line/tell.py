@@ -93,11 +93,14 @@ def status_rows(fields: Mapping[str, Any]) -> list[Row]:
 
 
 def is_well(fields: Mapping[str, Any]) -> bool:
-    """Whether policy and store can be used, the recorder runs, if it is to tell, and no fault stands."""
+    """Whether policy, store and companion can be used, the recorder runs, if it is to tell, and no fault stands."""
     recorder = fields.get("recorder")
     troubles = [within(fields.get(name), "trouble") for name in ("policy", "storage")]
     if fields.get("enrolled") is not True or troubles != [None, None]:
         return False
+    companion = fields.get("companion")
+    if isinstance(companion, Mapping) and companion.get("version") != "" and companion.get("as_carried") is not True:
+        return False  # one that no recorder has heard yet is no trouble of its own
     return recorder.get("fault") == "" if isinstance(recorder, Mapping) else fields.get("told") is False
 
 
