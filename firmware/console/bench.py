@@ -78,8 +78,8 @@ class Bench:
                 _log.error("console: %s", error)
 
     @contextmanager
-    def without_recorder(self) -> Iterator[None]:
-        """Stop the recorder, and start it again at the end, however that comes.
+    def without_recorder(self, alive: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Stop the recorder, and start it again at the end, however that comes; `alive` is called every 2 s meanwhile.
 
         Raises:
             RefusedError: it runs, and nobody can be asked to stop it.
@@ -98,10 +98,12 @@ class Bench:
         except OSError as error:  # a device whose card is broken is the very one to be checked
             _log.warning("console: that the recorder is stopped cannot be noted: %s", error.strerror)
         try:
-            self._control.stop_recorder()
+            with _telling(alive):
+                self._control.stop_recorder()
             yield
         finally:
-            self._start()
+            with _telling(alive):
+                self._start()
 
     def run(
         self, arguments: Sequence[str], hear: Hear, alive: Callable[[], None], *, what: str = "the self-test"
@@ -168,6 +170,24 @@ class Bench:
                 break
         with suppress(OSError):  # where it stays, the recorder is told once more to start, which changes nothing
             self._mark.unlink(missing_ok=True)
+
+
+@contextmanager
+def _telling(alive: Callable[[], None]) -> Iterator[None]:
+    """Call `alive` every 2 s, on a thread of its own, while this one waits for systemd and does not use the line."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(_TELL_S):
+            alive()
+
+    thread = threading.Thread(target=run, name="console-alive", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _fields(line: bytes, what: str) -> Mapping[str, Any]:

@@ -81,7 +81,7 @@ class _Heard:
 def _checked(tools: Tools, asked: Asked, arguments: Sequence[str]) -> Reply:
     tools.refuse_if_busy()
     heard = _Heard(asked)
-    with tools.bench.without_recorder():
+    with tools.bench.without_recorder(lambda: asked.tell({})):
         asked.tell({"say": "the recorder is stopped"})
         tools.bench.run(arguments, heard.hear, lambda: asked.tell({}), what=f"the {asked.ask.verb}")
     passed = bool(heard.checks) and not any(item["outcome"] == Outcome.FAILED.value for item in heard.checks)

@@ -37,7 +37,7 @@ class UpdateCompanion:
         carried = self.carried().digest  # a firmware that carries none is told before anything is stopped
         tools.refuse_if_busy()
         heard = _Heard(asked)
-        with tools.bench.without_recorder():
+        with tools.bench.without_recorder(lambda: asked.tell({})):
             asked.tell({"say": "the recorder is stopped"})
             tools.bench.run([self.verb], heard.hear, lambda: asked.tell({}), what="the update")
         if heard.trouble:

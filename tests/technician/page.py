@@ -38,7 +38,7 @@ def steps(text: str) -> list[Step]:
                 continue
             if fence == "sh":
                 found.append(Step(_commands(lines), values=kind == "values"))
-            elif fence == "text":
+            elif fence == "text" and kind != "plain":
                 last = found.pop()
                 assert last.commands, "what is printed stands under its commands"
                 assert last.prints is None

@@ -132,6 +132,24 @@ def test_a_start_that_fails_once_is_tried_again(kit: Kit, mark: Path, monkeypatc
     assert list(made.control.told) == ["stop", "start"]
 
 
+def test_a_recorder_that_takes_its_time_to_end_and_to_start_is_no_silence(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = desk(kit, PASSED)
+    monkeypatch.setattr("firmware.console.bench._TELL_S", 0.01)
+    said = threading.Semaphore(0)
+
+    def slowly() -> None:
+        for _ in range(3):
+            assert said.acquire(timeout=20)
+
+    monkeypatch.setattr(made.control, "stop_recorder", slowly)
+    monkeypatch.setattr(made.control, "start_recorder", slowly)
+    with made.bench.without_recorder(said.release):
+        assert "console-alive" not in {thread.name for thread in threading.enumerate()}, "the line is this one's again"
+    assert "console-alive" not in {thread.name for thread in threading.enumerate()}
+
+
 def test_without_a_system_only_a_device_without_a_recorder_is_checked(kit: Kit) -> None:
     made = Desk(kit, present=False, child=(sys.executable, "-c", PASSED))
     assert made.ask("self-test").fields["passed"] is True
