@@ -47,8 +47,8 @@ typecheck: $(STAMP) ## mypy, strict
 rooms: $(STAMP) ## import-linter: which room may import which
 	@$(VENV)/bin/lint-imports
 
-unit: $(STAMP) ## the tests, with branch coverage of storage/ and station/
-	@$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=95
+unit: $(STAMP) ## the tests, more at once than there are cores, as many wait; branch coverage of storage/ and station/
+	@$(PY) -m pytest -n 4 --dist worksteal --cov --cov-report=term --cov-fail-under=95
 
 bench: $(STAMP) ## measure against the limits of this machine; writes build/bench/
 	@$(PY) -m tools.bench
