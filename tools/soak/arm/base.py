@@ -6,10 +6,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools.soak.apt import AptError, install
 from tools.soak.arm.card import make_card, run
 
 PACKAGES = (
@@ -38,17 +38,10 @@ def require_tools() -> None:
     Raises:
         ArmError: it cannot be installed.
     """
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    missing = sorted({package for tool, package in _TOOLS.items() if shutil.which(tool, path=path) is None})
-    if missing:
-        sys.stderr.write(f"arm: installing {', '.join(missing)} with apt\n")
-        command = ["apt-get", "-qq", "install", "-y", "--no-install-recommends", *missing]
-        if os.geteuid():
-            command.insert(0, "sudo")
-        try:
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise ArmError(f"cannot install {', '.join(missing)}: {error}") from error
+    try:
+        install(_TOOLS, "arm")
+    except AptError as error:
+        raise ArmError(str(error)) from error
 
 
 def archive() -> str:

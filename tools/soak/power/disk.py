@@ -26,6 +26,7 @@ class ForgetfulDisk:
         self._fd = os.open(image, os.O_RDWR | os.O_CLOEXEC)
         self.size_bytes = os.fstat(self._fd).st_size
         self._dice = dice
+        self._throw = dice.random()
         self._cache: dict[int, bytes] = {}
         self._lock = threading.Lock()
         self._off = False
@@ -81,7 +82,7 @@ class ForgetfulDisk:
 
     def _survives(self, number: int) -> bool:
         # Mostly whole pages, as a card has it; now and then a page is torn.
-        page = random.Random(f"{id(self)} {self.flushes} {number // _PAGE_SECTORS}")  # noqa: S311 - a throw for each page
+        page = random.Random(f"{self._throw} {self.flushes} {number // _PAGE_SECTORS}")  # noqa: S311 - a throw for each page
         if page.random() < 0.1 and self._tears:
             return self._dice.random() < 0.5
         return page.random() < 0.5

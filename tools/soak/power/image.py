@@ -10,13 +10,14 @@ import json
 import os
 import platform
 import re
-import shutil
 import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+
+from tools.soak.apt import AptError, install, which
 
 _PACKAGES = {"qemu-system-x86_64": "qemu-system-x86", "mkfs.f2fs": "f2fs-tools", "mkfs.ext4": "e2fsprogs",
              "busybox": "busybox-static", "depmod": "kmod"}  # fmt: skip
@@ -48,20 +49,10 @@ def require_tools() -> None:
     """
     if platform.machine() != "x86_64":
         raise MachineError(f"the guest is for x86_64, and this machine is {platform.machine()}")
-    missing = sorted({package for tool, package in _PACKAGES.items() if _which(tool) is None})
-    if missing:
-        sys.stderr.write(f"power: installing {', '.join(missing)} with apt\n")
-        command = ["apt-get", "-qq", "install", "-y", "--no-install-recommends", *missing]
-        if os.geteuid():
-            command.insert(0, "sudo")
-        try:
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise MachineError(f"cannot install {', '.join(missing)}: {error}") from error
-
-
-def _which(tool: str) -> str | None:
-    return shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    try:
+        install(_PACKAGES, "power")
+    except AptError as error:
+        raise MachineError(str(error)) from error
 
 
 def make(cache: Path) -> tuple[Path, Path]:
@@ -100,7 +91,7 @@ def _kernel(cache: Path) -> Path:
             (deb,) = Path(folder).glob("*.deb")
             subprocess.run(["dpkg", "-x", str(deb), str(unpacked)], check=True)
         (version,) = [path.name for path in (unpacked / "lib" / "modules").iterdir()]
-        subprocess.run([_which("depmod") or "depmod", "-b", str(unpacked), version], check=True)
+        subprocess.run([which("depmod") or "depmod", "-b", str(unpacked), version], check=True)
     except (OSError, subprocess.CalledProcessError, IndexError, ValueError) as error:
         raise MachineError(f"cannot get Debian's kernel (linux-image-amd64): {error}; run apt-get update") from error
     return sorted((unpacked / "boot").glob("vmlinuz-*"))[-1]
@@ -180,7 +171,7 @@ def _write_root(root: Path, files: set[Path], kernel: Path) -> None:
         for folder in ("/proc", "/sys", "/dev", "/data", "/tmp", "/modules", "/bin"):  # noqa: S108 - the guest's own
             archive.folder(Path(folder))
         archive.file(Path("/init"), init.encode(), 0o755)
-        archive.file(Path("/bin/busybox"), Path(_which("busybox") or "").read_bytes(), 0o755)
+        archive.file(Path("/bin/busybox"), Path(which("busybox") or "").read_bytes(), 0o755)
         for number, module in enumerate(modules):
             archive.file(Path(f"/modules/{number:02d}.ko"), module.read_bytes(), 0o644)
         for link in sorted(links):
