@@ -28,6 +28,7 @@ from firmware.settings import load_settings
 from firmware.states import State
 from firmware.wiring import Device
 from station.authority import encode_tls_key, load_authority, new_key
+from station.enrolment.records import Granted, Records
 from storage.durable import replace_file
 from storage.errors import StorageError
 from storage.keyfiles import device_id, load_device_key, load_signing_key
@@ -132,10 +133,14 @@ def _make_camera(stack: ExitStack, folder: Path, station: Path, name: str, offic
     tls = base / "tls"
     tls.mkdir(mode=0o700)
     replace_file(tls / "device.key", encode_tls_key(key), mode=0o600)
-    replace_file(tls / "device.crt", made.issue_device(device, key.public_key(), 30, datetime.now(UTC)), mode=0o644)
+    certificate = made.issue_device(device, key.public_key(), 30, datetime.now(UTC))
+    replace_file(tls / "device.crt", certificate, mode=0o644)
     replace_file(tls / "ca.crt", made.pem, mode=0o644)
     _act(folder, "device", "add", str(base / "device.pub"), "--name", name, who="T100")
     _act(folder, "device", "assign", device.hex(), officer, who="T100")
+    # As an enrolment at the technician's cable leaves it (docs/ENROL.md); here it was enrolled in its own folder.
+    granted = Granted(device.hex(), "", certificate.decode(), name, "", "simulated", "", int(time.time()), "T100")
+    Records(station).put(granted)
     settings = load_settings(base / "device.toml")
     pins, states = MockPins(), States()
     running = stack.enter_context(Device(settings, Parts(settings.board, pin_factory=pins.factory), states.changed))
