@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run simulate live dock image flash test lint typecheck rooms unit bench soak rig vectors docs clean
@@ -30,6 +31,8 @@ dock: $(STAMP) ## the end of a shift: two devices dock, one is pulled; receipts,
 	@$(PY) -m tools.dock
 
 image: $(STAMP) ## make a device's image: BASE=base.img BOARD=zero2w OUTPUT=bodycam.img; no root rights, no mounts
+	@command -v qemu-aarch64-static >/dev/null || { echo "image: installing qemu-user-static, which compiles the image's Python"; \
+		$(SUDO) apt-get -qq update; $(SUDO) apt-get -qq install -y --no-install-recommends qemu-user-static >/dev/null; }
 	@$(PY) -m hardware.image --base "$(BASE)" --board "$(BOARD)" --output "$(OUTPUT)" $(IMAGE_OPTIONS)
 
 flash: $(STAMP) ## write an image to cards: IMAGE=bodycam.img DEVICE="/dev/sdX /dev/sdY"; asks first, reads back
