@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from firmware.console.dispatcher import Dispatcher
@@ -259,6 +259,8 @@ def test_a_lying_station_is_refused_before_anything_is_written(own: Bench, camer
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.booleans(), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+@example(False, 0.029296875, 128)  # a serial number below zero
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 def test_a_spoilt_certificate_is_refused_by_either_end_in_one_line(
     own: Bench, camera: Camera, authority: bool, place: float, turned: int
 ) -> None:
