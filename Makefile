@@ -6,8 +6,11 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
+# The tests start some hundred programs: each is compiled once, also where the surroundings say otherwise.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run simulate live dock image flash test lint typecheck rooms unit bench soak rig vectors docs clean
+.PHONY: help setup run simulate live dock image flash test lint typecheck rooms compiled unit bench soak rig vectors docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -38,7 +41,9 @@ image: $(STAMP) ## make a device's image: BASE=base.img BOARD=zero2w OUTPUT=body
 flash: $(STAMP) ## write an image to cards: IMAGE=bodycam.img DEVICE="/dev/sdX /dev/sdY"; asks first, reads back
 	@$(PY) -m hardware.flash write --image "$(IMAGE)" $(foreach card,$(DEVICE),--device "$(card)")
 
-test: $(STAMP) lint typecheck rooms unit ## everything that a change must pass
+test: $(STAMP) ## everything that a change must pass
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint typecheck rooms compiled
+	@$(MAKE) --no-print-directory unit
 
 lint: $(STAMP) ## ruff: lint and format
 	@$(VENV)/bin/ruff check .
@@ -49,6 +54,9 @@ typecheck: $(STAMP) ## mypy, strict
 
 rooms: $(STAMP) ## import-linter: which room may import which
 	@$(VENV)/bin/lint-imports
+
+compiled: $(STAMP)
+	@mkdir -p build && $(PY) -m pytest --collect-only -qq >build/compiled.log || { cat build/compiled.log; exit 1; }
 
 unit: $(STAMP) ## the tests, more at once than there are cores, as many wait; branch coverage of storage/ and station/
 	@$(PY) -m pytest -n 4 --dist worksteal --cov --cov-report=term --cov-fail-under=95

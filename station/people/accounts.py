@@ -33,8 +33,6 @@ class Accounts:
         self._audit = audit
         self._utc_ns = utc_ns
         self._hasher = hasher or PasswordHasher()
-        # Somebody who does not exist takes as long to refuse as somebody who does.
-        self._nobody = self._hasher.hash("nobody at all")
 
     def add(self, by: str, number: str, name: str, roles: Iterable[Role], password: str) -> None:
         """Make an account, or give one a new name, new roles and a new password.
@@ -79,7 +77,7 @@ class Accounts:
         """
         with self._database.session() as session:
             row = session.get(PersonRow, number)
-        good = self._matches(row.password if row else self._nobody, password[:_LONGEST])
+        good = self._matches(row, password[:_LONGEST])
         now_ns = self._utc_ns()
         if row is None or not good or row.locked_until_ns > now_ns:
             self._failed(number, counts=row is not None and not good)
@@ -101,8 +99,12 @@ class Accounts:
                     row.locked_until_ns = self._utc_ns() + lock_ns
         self._audit.write(Entry(number, "", Act.LOGIN, "station", outcome="refused: wrong, unknown or locked"))
 
-    def _matches(self, hashed: str, password: str) -> bool:
+    def _matches(self, row: PersonRow | None, password: str) -> bool:
+        if row is None:
+            # Somebody who does not exist takes as long to refuse as somebody who does.
+            self._hasher.hash(password)
+            return False
         try:
-            return self._hasher.verify(hashed, password)
+            return self._hasher.verify(row.password, password)
         except (VerificationError, InvalidHashError):
             return False

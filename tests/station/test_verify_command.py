@@ -200,7 +200,7 @@ def test_an_interruption_is_no_verdict(bench: Bench, monkeypatch: pytest.MonkeyP
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("station.cli.verify", interrupted)
+    monkeypatch.setattr("station.evidence_commands.verify", interrupted)
     assert bench.verify().status == 130
 
 
