@@ -76,9 +76,10 @@ class ActSpool:
 class ActWatch:
     """Takes them, twice a second, on a thread of its own named "technician": a card that hangs delays nobody."""
 
-    def __init__(self, state: Path, note: Callable[..., None], monotonic_ns: Callable[[], int]) -> None:
+    def __init__(self, state: Path, offer: Callable[..., bool], monotonic_ns: Callable[[], int]) -> None:
+        """`offer`: see `firmware.recorder.Recorder.offer`."""
         self._folder = state / FOLDER
-        self._note = note
+        self._offer = offer
         self._monotonic_ns = monotonic_ns
         self._noted: dict[str, int] = {}
         self._stop = threading.Event()
@@ -100,7 +101,8 @@ class ActWatch:
         for path in _found(self._folder):
             noted_ns = self._noted.get(path.stem)
             if noted_ns is None:
-                self._put_on_record(path)
+                if not self._put_on_record(path):
+                    continue  # the next recorder takes it
                 self._noted[path.stem] = now_ns
                 with suppress(OSError):  # it is on record either way
                     path.rename(path.with_suffix(_NOTED))
@@ -119,15 +121,15 @@ class ActWatch:
             if self._stop.wait(_EVERY_S):
                 return
 
-    def _put_on_record(self, path: Path) -> None:
+    def _put_on_record(self, path: Path) -> bool:
         try:
             with path.open("rb") as file:
                 act = _parse(file.read(_MOST_BYTES))
         except (OSError, WireError) as error:
             _log.warning("a technician's act cannot be read: %s", error)
-            return
+            return True
         identity = path.name[21:37]
-        self._note("technician", who=act.who, key=act.key, act=act.act, utc_s=act.utc_s, id=identity)
+        return self._offer("technician", who=act.who, key=act.key, act=act.act, utc_s=act.utc_s, id=identity)
 
     def _remove(self, path: Path) -> None:
         try:

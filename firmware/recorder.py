@@ -161,6 +161,8 @@ class Recorder:
         self._events_dropped = 0
         self._beats = 0
         self._events_lock = threading.Lock()
+        self._ended = False
+        """The last events were taken: there is no segment for another."""
         self._wake = threading.Event()
         self._standby = StandbyCapture(make_capture, stamper, times.pre_event_ns, self.note, on_buffer_trouble)
         self._statements: queue.Queue[_Statement] = queue.Queue(1)
@@ -194,12 +196,19 @@ class Recorder:
 
     def note(self, name: str, **details: str | int | bool | None) -> None:
         """Put an event on record. Never blocks; when too many wait, the oldest are dropped and counted."""
+        self.offer(name, **details)
+
+    def offer(self, name: str, **details: str | int | bool | None) -> bool:
+        """Do as `note` does; return False where the chain is closed for good, and the event is in no segment."""
         with self._events_lock:
+            if self._ended:
+                return False
             self._events.append(Event(self._monotonic_ns(), name, details))
             if len(self._events) > _MAX_EVENTS_KEPT:
                 del self._events[0]
                 self._events_dropped += 1
         self._wake.set()
+        return True
 
     def state_destruction(self, destruction: Destruction, timeout_s: float) -> bool:
         """Put a destruction on record in the journal, durably; False if a recording, or anything else, came between.
@@ -279,7 +288,7 @@ class Recorder:
                     self._standby.want(command[0] is _Command.BUFFER)
                 if command[0] is _Command.SHUT_DOWN:
                     self._standby.want(False)
-                    self._write_events()
+                    self._write_events(last=True)
                     self._close("power-off")
                     return False
             if segment.chunks > 10_000:
@@ -417,8 +426,9 @@ class Recorder:
             raise StorageError("no segment is open")
         return self._segment
 
-    def _write_events(self) -> bool:
+    def _write_events(self, *, last: bool = False) -> bool:
         with self._events_lock:
+            self._ended |= last
             events, self._events = self._events, []
             dropped, self._events_dropped = self._events_dropped, 0
         if (events or dropped) and self._store.journal_room() is JournalRoom.NEEDED:

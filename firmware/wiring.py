@@ -159,7 +159,7 @@ class Device:
             records = self.recorder
             self._line_counts = LineCounts(self.recorder.note)
             self._program_log = ProgramLog(self.recorder.note, carried_program)
-            self._acts = ActWatch(settings.store.state, self.recorder.note, hardware.clock.monotonic_ns)
+            self._acts = ActWatch(settings.store.state, self.recorder.offer, hardware.clock.monotonic_ns)
             self._stack.callback(self._acts.close)
             self._acts.begin()
             if settings.self_test:

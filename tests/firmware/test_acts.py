@@ -18,15 +18,18 @@ ACT = Act("Jan", "0123456789abcdef", "shut-down", 1_790_000_000)
 class Chain:
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
+        self.ended = False
 
-    def note(self, name: str, **details: Any) -> None:
+    def offer(self, name: str, **details: Any) -> bool:
         assert name == "technician"
-        self.events.append(details)
+        if not self.ended:
+            self.events.append(details)
+        return not self.ended
 
 
 def test_an_act_is_noted_once_and_then_forgotten(tmp_path: Path) -> None:
     clock, chain, spool = SimulatedClock(), Chain(), ActSpool(tmp_path)
-    watch = ActWatch(tmp_path, chain.note, clock.monotonic_ns)
+    watch = ActWatch(tmp_path, chain.offer, clock.monotonic_ns)
     watch.look()
     assert spool.leave(ACT)
     assert spool.waiting == 1
@@ -47,21 +50,26 @@ def test_after_a_crash_it_is_noted_again_with_its_id_and_after_a_good_end_it_is_
     clock, chain, spool = SimulatedClock(), Chain(), ActSpool(tmp_path)
     assert spool.leave(ACT)
     for _ in range(2):
-        watch = ActWatch(tmp_path, chain.note, clock.monotonic_ns)
+        watch = ActWatch(tmp_path, chain.offer, clock.monotonic_ns)
         watch.look()
     assert len(chain.events) == 2
     assert chain.events[0] == chain.events[1]
     assert spool.leave(ACT)
     watch.ended()
     assert spool.waiting == 1, "what was not noted stays"
-    ActWatch(tmp_path, chain.note, clock.monotonic_ns).look()
+    ActWatch(tmp_path, chain.offer, clock.monotonic_ns).look()
     assert len(chain.events) == 3
     assert chain.events[2]["id"] != chain.events[0]["id"]
 
 
 def test_a_thread_of_its_own_takes_them(tmp_path: Path) -> None:
     came = threading.Event()
-    watch = ActWatch(tmp_path, lambda _name, **_details: came.set(), SimulatedClock().monotonic_ns)
+
+    def offer(_name: str, **_details: Any) -> bool:
+        came.set()
+        return True
+
+    watch = ActWatch(tmp_path, offer, SimulatedClock().monotonic_ns)
     watch.begin()
     try:
         assert ActSpool(tmp_path).leave(ACT)
@@ -85,7 +93,7 @@ def test_what_is_no_act_is_told_and_removed(tmp_path: Path, data: bytes, caplog:
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / f"{1:020d}-{2:016x}.act").write_bytes(data)
     (tmp_path / FOLDER / "other").write_bytes(data)
-    watch = ActWatch(tmp_path, chain.note, clock.monotonic_ns)
+    watch = ActWatch(tmp_path, chain.offer, clock.monotonic_ns)
     for _ in range(40):
         watch.look()
         clock.advance(S)
@@ -99,7 +107,7 @@ def test_a_medium_that_refuses_is_told_and_tried_again(
 ) -> None:
     clock, chain, spool = SimulatedClock(), Chain(), ActSpool(tmp_path)
     assert spool.leave(ACT)
-    watch = ActWatch(tmp_path, chain.note, clock.monotonic_ns)
+    watch = ActWatch(tmp_path, chain.offer, clock.monotonic_ns)
     watch.look()
 
     def refuse(*_arguments: Any, **_more: Any) -> None:
@@ -114,3 +122,16 @@ def test_a_medium_that_refuses_is_told_and_tried_again(
     watch.look()
     assert not list((tmp_path / FOLDER).iterdir())
     assert len(chain.events) == 1
+
+
+def test_what_comes_after_the_chain_is_closed_waits_for_the_next(tmp_path: Path) -> None:
+    clock, chain, spool = SimulatedClock(), Chain(), ActSpool(tmp_path)
+    watch = ActWatch(tmp_path, chain.offer, clock.monotonic_ns)
+    chain.ended = True
+    assert spool.leave(ACT)
+    watch.look()
+    watch.ended()
+    assert (chain.events, spool.waiting) == ([], 1)
+    chain.ended = False
+    ActWatch(tmp_path, chain.offer, clock.monotonic_ns).look()
+    assert [event["act"] for event in chain.events] == ["shut-down"]

@@ -293,8 +293,13 @@ def test_a_stop_while_nothing_is_recorded_does_nothing(tmp_path: Path) -> None:
 def test_shut_down_while_idle(tmp_path: Path) -> None:
     with Bench(tmp_path) as bench:
         bench.recorder.begin()
+        assert bench.recorder.offer("technician", act="status")
         bench.finish()
         assert not bench.recorder.alive
+        assert not bench.recorder.offer("technician", act="too late"), (
+            "who offered it must know that it is in no segment"
+        )
+        assert [event.details["act"] for event in bench.written()[0].events if event.name == "technician"] == ["status"]
         assert [item.summary for item in bench.written()] == [("journal", 0, "power-off")]
         assert bench.verified().verdict is Verdict.AUTHENTIC
 

@@ -66,7 +66,7 @@ class Manager:
         if recorder is not None:
             recorder.send_signal(signal.SIGTERM)
             status = recorder.wait(PATIENCE_S)
-            # One that is still starting knows no signals yet; to systemd, which asks for no waiting, that is a clean end.
+            # One that is still starting knows no signals yet; to systemd that is a clean end, too.
             assert status == 0 or (status == -signal.SIGTERM and not self._is_up()), self.log
 
     def until_ended(self) -> None:
