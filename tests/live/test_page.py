@@ -82,6 +82,8 @@ def test_a_browser_plays_what_is_streamed_and_says_that_it_is_verified(served: S
     with Browser(served.address) as browser:
         browser.wait_for("document.querySelector('#devices button') !== null")
         browser.evaluate("document.querySelector('#devices button').click()")
+        # Who watches is shown what comes from then on.
+        browser.wait_for("document.getElementById('log').textContent.includes('begins')")
         for number, chunk in enumerate(chunks):
             # Every third of a second begins with a key picture once a second.
             flags = Flags.SOUND | (Flags.KEY if number % 3 == 0 else Flags(0))
