@@ -83,7 +83,7 @@ def test_a_browser_plays_what_is_streamed_and_says_that_it_is_verified(served: S
         browser.wait_for("document.querySelector('#devices button') !== null")
         browser.evaluate("document.querySelector('#devices button').click()")
         # Who watches is shown what comes from then on.
-        browser.wait_for("document.getElementById('log').textContent.includes('begins')")
+        browser.wait_for("fetch('status').then((answer) => answer.json()).then((all) => all.devices[0].watched === 1)")
         for number, chunk in enumerate(chunks):
             # Every third of a second begins with a key picture once a second.
             flags = Flags.SOUND | (Flags.KEY if number % 3 == 0 else Flags(0))
