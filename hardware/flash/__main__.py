@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hardware.flash.errors import FlashError
-from hardware.flash.target import Target, look_at
+from hardware.flash.target import Target, look_at, same_as
 from hardware.flash.writer import Image, load_image, write
 
 _FAILED, _UNUSABLE = 1, 2
+_GOOD = "written, and read back the same"
 
 
 def main(arguments: Sequence[str] | None = None, ask: Callable[[str], str] = input) -> int:
@@ -43,43 +44,56 @@ def _parser() -> argparse.ArgumentParser:
 
 def _write(path: Path, devices: list[Path], *, yes: bool, ask: Callable[[str], str]) -> int:
     image = load_image(path)
-    if len({device.resolve() for device in devices}) != len(devices):
-        raise FlashError("the same card is named twice")
     targets = [look_at(device, image.size_bytes) for device in devices]
+    if len({same_as(device) for device in devices}) != len(devices):
+        raise FlashError("the same card is named twice")
+    if same_as(path) in {same_as(device) for device in devices}:
+        raise FlashError(f"{path} is the image itself: name the card that it is to be written to")
     sys.stdout.write(f"{path}: {image.size_bytes} bytes, SHA-256 {image.digest.hex()}\n")
     sys.stdout.write("".join(f"  {target.described}\n" for target in targets))
-    if not yes and ask(f"Everything on {len(targets)} card(s) is lost. Write? Type yes: ").strip() != "yes":
+    if not yes and _answer(ask, f"Everything on {len(targets)} card(s) is lost. Write? Type yes: ") != "yes":
         raise FlashError("nothing was written")
-    failures = _write_all(image, targets)
+    said = _write_all(image, targets)
     for target in targets:
-        trouble = failures.get(target.path, "")
-        sys.stdout.write(f"{target.path}: {'FAILED: ' + trouble if trouble else 'written, and read back the same'}\n")
-    return _FAILED if failures else 0
+        sys.stdout.write(f"{target.path}: {said.get(target.path, 'FAILED: it was not begun')}\n")
+    return 0 if all(said.get(target.path) == _GOOD for target in targets) else _FAILED
+
+
+def _answer(ask: Callable[[str], str], question: str) -> str:
+    try:
+        return ask(question).strip()
+    except EOFError:  # nobody is there to say yes
+        sys.stdout.write("\n")
+        return ""
 
 
 def _write_all(image: Image, targets: list[Target]) -> dict[Path, str]:
-    """Write all cards at once, a thread each; return what went wrong with which."""
-    failures: dict[Path, str] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    """Write all cards at once, a thread each; return how it ended with each."""
+    said: dict[Path, str] = {}
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
 
         def one(target: Target) -> None:
-            task = bar.add_task(f"{target.path} writing", total=2 * image.size_bytes)
-
-            def done(what: str, count: int) -> None:
-                bar.update(task, advance=count, description=f"{target.path} {what}")
-
             try:
+                task = bar.add_task(f"{target.path} writing", total=2 * image.size_bytes)
+
+                def done(what: str, count: int) -> None:
+                    bar.update(task, advance=count, description=f"{target.path} {what}")
+
                 write(image, target, done)
             except FlashError as error:
-                failures[target.path] = str(error)
+                said[target.path] = f"FAILED: {error}"
+            except Exception as error:  # noqa: BLE001 - whatever it is, this card is not good and the others go on
+                said[target.path] = f"FAILED: {type(error).__name__}: {error}; write it again"
+            else:
+                said[target.path] = _GOOD
 
         threads = [threading.Thread(target=one, args=(target,), name=f"flash-{target.path.name}") for target in targets]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    return failures
+    return said
 
 
 if __name__ == "__main__":

@@ -39,6 +39,21 @@ class Target:
         return f"{self.path}: {self.model or 'unknown model'}, {size}, serial {self.serial or '-'}"
 
 
+def same_as(path: Path) -> tuple[str, int, int]:
+    """Return what is the same for two names of one card, or of one file.
+
+    Raises:
+        FlashError: there is none.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise FlashError(f"{path}: {error.strerror}") from None
+    if stat.S_ISBLK(status.st_mode):
+        return ("card", status.st_rdev, 0)
+    return ("file", status.st_dev, status.st_ino)
+
+
 def look_at(path: Path, image_bytes: int, places: Places = Places()) -> Target:
     """Return what is there.
 

@@ -7,6 +7,9 @@ import fcntl
 import hashlib
 import mmap
 import os
+import re
+import stat
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +20,12 @@ from hardware.flash.target import Target
 _BLOCK_BYTES = 4 * 1024 * 1024
 _BLKFLSBUF = 0x1261
 """ioctl(2): drop what is cached of a block device."""
+_BLKDISCARD = 0x1277
+"""ioctl(2): what the card holds from here on, and for so long, is wanted no more."""
 _ALIGN = 4096
+_SECTOR_BYTES = 512
+_PACKED = (b"\xfd7zXZ", b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh")
+_SUM = re.compile(r"([0-9a-f]{64}) [ *]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +38,43 @@ class Image:
 
 
 def load_image(path: Path) -> Image:
-    """Hash an image, once for all cards.
+    """Hash an image, once for all cards; where a ``.sha256`` lies beside it, it must say the same.
 
     Raises:
-        FlashError: it cannot be read, or is empty.
+        FlashError: it cannot be read, is none of a card's, or was damaged since its digest was taken.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise FlashError(f"the image {path} is no file")
         with path.open("rb") as file:
+            _check_table(path, file.read(_SECTOR_BYTES))
+            file.seek(0)
             digest = hashlib.file_digest(file, "sha256").digest()
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise FlashError(f"cannot read the image {path}: {error.strerror}") from None
-    if not size:
-        raise FlashError(f"the image {path} is empty")
+    _check_sum(path, digest)
     return Image(path, size, digest)
+
+
+def _check_table(path: Path, sector: bytes) -> None:
+    if sector.startswith(_PACKED):
+        raise FlashError(f"the image {path} is compressed: unpack it first, for a card starts from what is written")
+    if len(sector) < _SECTOR_BYTES or sector[510:] != b"\x55\xaa":
+        raise FlashError(f"{path} is no image of a card: it has no partition table")
+
+
+def _check_sum(path: Path, digest: bytes) -> None:
+    beside = path.with_name(f"{path.name}.sha256")
+    try:
+        text = beside.read_text("ascii")
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError):
+        raise FlashError(f"cannot read {beside}, which says what the image must be") from None
+    found = _SUM.match(text)
+    if found is None or bytes.fromhex(found[1]) != digest:
+        raise FlashError(f"{path} is not what {beside.name} says: it was damaged or changed; fetch or make it again")
 
 
 def write(image: Image, target: Target, progress: Callable[[str, int], None]) -> None:
@@ -70,6 +101,8 @@ def _copy(image: Image, target: Target, progress: Callable[[str, int], None]) ->
     fd = os.open(target.path, flags)
     digest = hashlib.sha256()
     try:
+        if target.block:
+            _forget(fd, target)
         with image.path.open("rb") as source:
             buffer = memoryview(bytearray(_BLOCK_BYTES))
             while count := source.readinto(buffer):
@@ -83,6 +116,12 @@ def _copy(image: Image, target: Target, progress: Callable[[str, int], None]) ->
         os.close(fd)
     if digest.digest() != image.digest:
         raise FlashError(f"the image {image.path} changed while it was written: write {target.path} again")
+
+
+def _forget(fd: int, target: Target) -> None:
+    """Have the card drop what it held: behind the image's end there may be another device's keys."""
+    with contextlib.suppress(OSError):  # not every card or reader can; docs/FLASH.md says what is left then
+        fcntl.ioctl(fd, _BLKDISCARD, struct.pack("=QQ", 0, target.size_bytes))
 
 
 def _read_back(image: Image, target: Target, progress: Callable[[str, int], None]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +14,8 @@ import pytest
 
 from hardware.flash.__main__ import main
 from hardware.flash.errors import FlashError
-from hardware.flash.target import Places, look_at
-from hardware.flash.writer import load_image, write
+from hardware.flash.target import Places, Target, look_at
+from hardware.flash.writer import Image, load_image, write
 
 SIZE = 9 * 1024 * 1024 + 512
 
@@ -22,7 +23,9 @@ SIZE = 9 * 1024 * 1024 + 512
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     path = tmp_path / "bodycam.img"
-    path.write_bytes(os.urandom(SIZE))
+    made = bytearray(os.urandom(SIZE))
+    made[510:512] = b"\x55\xaa"
+    path.write_bytes(made)
     return path
 
 
@@ -181,18 +184,81 @@ def test_an_image_that_changes_meanwhile_is_noticed(tmp_path: Path, image: Path)
     image.write_bytes(bytes(SIZE))
     with pytest.raises(FlashError, match="changed while it was written"):
         write(loaded, look_at(card(tmp_path), SIZE), lambda _what, _count: None)
-    (tmp_path / "empty").write_bytes(b"")
-    with pytest.raises(FlashError, match="is empty"):
-        load_image(tmp_path / "empty")
+
+
+def test_what_is_no_image_of_a_card_is_not_written(
+    tmp_path: Path, image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = card(tmp_path)
+    before = target.read_bytes()
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "spoilt.img").write_bytes(image.read_bytes())
+    (tmp_path / "spoilt.img.sha256").write_text(f"{'0' * 64}  spoilt.img\n")
+    os.link(target, tmp_path / "again")
+    for name, data in {
+        "empty": b"", "text": b"hello\n", "noise": bytes(1024), "packed": b"\xfd7zXZ\0" + bytes(1000),
+    }.items():  # fmt: skip
+        (tmp_path / name).write_bytes(data)
+    for source, targets, says in (
+        ("empty", ["card"], "no partition table"),
+        ("text", ["card"], "no partition table"),
+        ("noise", ["card"], "no partition table"),
+        ("packed", ["card"], "is compressed: unpack it first"),
+        ("fifo", ["card"], "is no file"),
+        (".", ["card"], "is no file"),
+        ("none", ["card"], "cannot read the image"),
+        ("spoilt.img", ["card"], "is not what spoilt.img.sha256 says"),
+        ("bodycam.img", ["card", "again"], "the same card is named twice"),
+        ("bodycam.img", ["bodycam.img"], "is the image itself"),
+    ):
+        named = [item for name in targets for item in ("--device", str(tmp_path / name))]
+        assert main(["write", "--yes", "--image", str(tmp_path / source), *named]) == 2
+        assert says in capsys.readouterr().err, source
+    assert target.read_bytes() == before
+    (tmp_path / "bodycam.img.sha256").write_text(f"{load_image(image).digest.hex()}  bodycam.img\n")
+    assert load_image(image).size_bytes == SIZE
+
+
+def test_only_a_card_that_was_read_back_is_called_written(
+    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = card(tmp_path, "[red]odd")
+
+    def fails(image: Image, target: Target, progress: Any) -> None:
+        progress("[/y]", 1)
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hardware.flash.__main__.write", fails)
+        assert main(["write", "--yes", "--image", str(image), "--device", str(odd)]) == 1
+    assert f"{odd}: FAILED: MemoryError" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main(["write", "--yes", "--image", str(image), "--device", str(odd)]) == 0
+    assert f"{odd}: written" in capsys.readouterr().out
+
+
+def test_what_the_card_held_is_dropped_first(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, Any]] = []
+
+    def ioctl(_fd: int, request: int, argument: Any = 0) -> int:
+        asked.append((request, argument))
+        if request == 0x1277:
+            raise OSError(95, "Operation not supported")
+        return 0
+
+    monkeypatch.setattr("hardware.flash.writer.fcntl.ioctl", ioctl)
+    target = card(tmp_path)
+    write(load_image(image), Target(target, 12 * 1024 * 1024, "", "", block=True), lambda _what, _count: None)
+    assert asked[0] == (0x1277, (0).to_bytes(8, "little") + (12 * 1024 * 1024).to_bytes(8, "little"))
+    assert target.read_bytes()[:SIZE] == image.read_bytes()
 
 
 def test_it_runs_as_a_program(tmp_path: Path, image: Path) -> None:
-    import sys
-
     target = card(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-m", "hardware.flash", "write", "--image", str(image), "--device", str(target)],
-        input="no\n", capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr == "flash: nothing was written\n"
+    for answer in ("no\n", ""):
+        done = subprocess.run(
+            [sys.executable, "-m", "hardware.flash", "write", "--image", str(image), "--device", str(target)],
+            input=answer, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert done.stderr == "flash: nothing was written\n"
