@@ -10,7 +10,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run simulate live dock image flash test lint typecheck rooms compiled unit bench soak rig vectors docs clean
+.PHONY: help setup run simulate live dock image setup-image flash test lint typecheck rooms compiled unit bench soak rig vectors docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -34,9 +34,11 @@ dock: $(STAMP) ## the end of a shift: two devices dock, one is pulled; receipts,
 	@$(PY) -m tools.dock
 
 image: $(STAMP) ## make a device's image: BASE=base.img BOARD=zero2w OUTPUT=bodycam.img; no root rights, no mounts
-	@command -v qemu-aarch64-static >/dev/null || { echo "image: installing qemu-user-static, which compiles the image's Python"; \
-		$(SUDO) apt-get -qq update; $(SUDO) apt-get -qq install -y --no-install-recommends qemu-user-static >/dev/null; }
 	@$(PY) -m hardware.image --base "$(BASE)" --board "$(BOARD)" --output "$(OUTPUT)" $(IMAGE_OPTIONS)
+
+setup-image: $(STAMP) ## install the emulator that `make image` compiles the image's Python with
+	@command -v qemu-aarch64-static >/dev/null || { echo "setup-image: installing qemu-user-static"; \
+		$(SUDO) apt-get -qq update; $(SUDO) apt-get -qq install -y --no-install-recommends qemu-user-static >/dev/null; }
 
 flash: $(STAMP) ## write an image to cards: IMAGE=bodycam.img DEVICE="/dev/sdX /dev/sdY"; asks first, reads back
 	@$(PY) -m hardware.flash write --image "$(IMAGE)" $(foreach card,$(DEVICE),--device "$(card)")

@@ -39,6 +39,8 @@ def harden(base: Accounts, *, users: Iterable[str] = ()) -> Accounts:
         ImageError: a file is not what it should be.
     """
     passwd, group = _lines(base.passwd, 7, "passwd"), _lines(base.group, 4, "group")
+    if any(fields[0] == USER for fields in (*passwd, *group)):
+        raise ImageError(f"the base has a user or group {USER} already: it is no base, or was made to deceive")
     groups = {fields[0] for fields in group}
     people = {fields[0] for fields in passwd}
     for name in (*GROUPS, USER, *users):
@@ -67,7 +69,10 @@ def harden(base: Accounts, *, users: Iterable[str] = ()) -> Accounts:
 
 def _free(group: list[list[str]], passwd: list[list[str]]) -> int:
     used = {fields[2] for fields in group} | {fields[2] for fields in passwd}
-    return next(number for number in _SYSTEM_IDS if str(number) not in used)
+    free = next((number for number in _SYSTEM_IDS if str(number) not in used), None)
+    if free is None:
+        raise ImageError("the base has no number left for a user of the system; take it unchanged")
+    return free
 
 
 def _find(text: str, name: str) -> list[str] | None:

@@ -20,14 +20,14 @@ from hardware.image.base import Base, Release, look_at, release_of, unpack
 from hardware.image.board import Board, board_named
 from hardware.image.boot_text import cmdline_txt, config_txt
 from hardware.image.compiled import EMULATOR, compiled_entries
-from hardware.image.debs import Deb, load_deb, package_entries
+from hardware.image.debs import Deb, Package, load_deb, package_entries, packages_of
 from hardware.image.disk import SECTOR_BYTES, Partition, disk_id, with_table
 from hardware.image.entries import Overlay
 from hardware.image.errors import ImageError
 from hardware.image.ext4 import Ext4, make_data
 from hardware.image.fat import Fat, check_fat
 from hardware.image.firmware_files import Source, firmware_entries, source_of
-from hardware.image.programs import PACKAGES, require
+from hardware.image.programs import PACKAGES, require, versions
 from hardware.image.sbom import bill
 from hardware.image.system import EMPTIED, LABEL, REMOVED, system_entries
 
@@ -125,6 +125,7 @@ class _Job:
         image, root_file = self._held / "image", self._held / "root"
         self._say(f"opening {name}")
         digest, size = unpack(order.base, image)
+        _check_room(order.output.parent, 2 * size)
         base = look_at(image, digest, size, name, self._epoch_s)
         _cut_out(image, base.root, root_file)
         root = Ext4(root_file, self._epoch_s)
@@ -134,6 +135,7 @@ class _Job:
             raise ImageError(f"{name} is {release.description}, which starts on no Pi: take Raspberry Pi OS Lite")
         pins = wheels.pins((order.project / "requirements" / "device.lock").read_text("utf-8"), release.python)
         chosen = self._wheels(pins, release)
+        there = packages_of((root.read(_STATUS) or b"").decode("utf-8", "replace"))
         debs, lacking = self._debs(root, base)
         with image.open("rb") as disk:
             first = disk.read(SECTOR_BYTES)
@@ -148,10 +150,11 @@ class _Job:
         root.apply(overlay)
         self._say("reading it back")
         root.verify(overlay)
+        _check_emptied(root, overlay)
         root.check("the image")
         self._assemble(image, root_file, base, first, accounts)
         self._boot(image, base, signature)
-        return self._finish(image, base, release, chosen, debs, lacking)
+        return self._finish(image, base, release, there, chosen, debs, lacking)
 
     def _wheels(self, pins: list[wheels.Pin], release: Release) -> list[wheels.Wheel]:
         folder = self._order.wheels
@@ -163,6 +166,8 @@ class _Job:
 
     def _debs(self, root: Ext4, base: Base) -> tuple[list[Deb], list[str]]:
         wanted = set(packages.WANTED) | (set(packages.ON_A_PI) if self._board.hardware else set())
+        if unknown := sorted(self._order.leave_out - wanted):
+            raise ImageError(f"{unknown[0]} is not among the packages of this board: {', '.join(sorted(wanted))}")
         missing = packages.lacking(root, wanted - self._order.leave_out)
         folder = self._order.debs
         if folder is None:
@@ -238,8 +243,9 @@ class _Job:
         check_fat(image, base.boot.start_bytes, base.boot.size_bytes, self._epoch_s, "the image")
 
     def _finish(
-        self, image: Path, base: Base, release: Release, chosen: list[wheels.Wheel], debs: list[Deb], lacking: list[str]
-    ) -> Made:
+        self, image: Path, base: Base, release: Release, there: list[Package], chosen: list[wheels.Wheel],
+        debs: list[Deb], lacking: list[str],
+    ) -> Made:  # fmt: skip
         with image.open("rb") as made:
             digest = hashlib.file_digest(made, "sha256").hexdigest()
             os.fsync(made.fileno())
@@ -250,10 +256,11 @@ class _Job:
             "version": self._source.version, "commit": self._source.commit, "changed": self._source.changed,
             "epoch_s": self._epoch_s, "base": {"sha256": base.digest, "release": release.codename,
             "python": release.python}, "left_out": lacking, "compiled": self._order.compile,
+            "tools": versions(self._epoch_s, compiled=self._order.compile),
             "wheels": {wheel.filename: wheel.digest for wheel in chosen},
             "debs": {f"{deb.name}_{deb.version}_{deb.architecture}": deb.digest for deb in debs},
         }  # fmt: skip
-        sbom = bill(board.name, self._source, base, release, chosen, debs, digest, self._epoch_s)
+        sbom = bill(board.name, self._source, base, release, there, chosen, debs, digest, self._epoch_s)
         beside = {
             ".sha256": f"{digest}  {output.name}\n",
             ".manifest.json": json.dumps(manifest, indent=2, sort_keys=True) + "\n",
@@ -278,12 +285,22 @@ def _check_output(order: Order) -> None:
         raise ImageError(f"{order.output.parent} is no folder to write the image to")
     if order.output.exists() and (order.output.samefile(order.base) or not order.output.is_file()):
         raise ImageError(f"{order.output} is the base image or no file: give another OUTPUT=")
-    free = shutil.disk_usage(order.output.parent).free
-    need = 3 * order.base.stat().st_size
+    # How large a compressed one becomes is known once it is unpacked.
+    _check_room(order.output.parent, 3 * order.base.stat().st_size)
+
+
+def _check_room(folder: Path, need: int) -> None:
+    free = shutil.disk_usage(folder).free
     if free < need:
-        raise ImageError(
-            f"{order.output.parent} has {free >> 20} MiB free, and about {need >> 20} are needed: make room"
-        )
+        raise ImageError(f"{folder} has {free >> 20} MiB free, and about {need >> 20} are needed: make room")
+
+
+def _check_emptied(root: Ext4, overlay: Overlay) -> None:
+    """See that what would let somebody in is gone, whatever it was called."""
+    for place in EMPTIED:
+        left = [name for name in root.names(place) if overlay.get(f"{place}/{name}") is None]
+        if left:
+            raise ImageError(f"{place}/{left[0]} of the base cannot be removed; take it unchanged")
 
 
 def _cut_out(image: Path, part: Partition, target: Path) -> None:

@@ -105,14 +105,28 @@ def _unpack(path: Path) -> Iterator[Entry]:
             raise ImageError(f"{path} holds a device or a pipe ({info.name}), which no package of ours does")
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Package:
+    """One that is there."""
+
+    name: str
+    version: str
+    architecture: str
+
+
+def packages_of(status: str) -> list[Package]:
+    """Return the packages that a dpkg status says are there, sorted."""
+    found = set()
+    for stanza in status.split("\n\n"):
+        fields = dict(re.findall(r"^(Package|Version|Architecture|Status): (.*)$", stanza, re.MULTILINE))
+        if "Package" in fields and re.fullmatch(r"\S+ ok (installed|unpacked)", fields.get("Status", "")):
+            found.add(Package(fields["Package"], fields.get("Version", ""), fields.get("Architecture", "")))
+    return sorted(found)
+
+
 def installed(status: str) -> set[str]:
-    """Return the names of the packages that a dpkg status says are there."""
-    return {
-        found[1]
-        for stanza in status.split("\n\n")
-        if (found := re.search(r"^Package: (\S+)$", stanza, re.MULTILINE)) is not None
-        and re.search(r"^Status: \S+ ok (installed|unpacked)$", stanza, re.MULTILINE)
-    }
+    """Return their names."""
+    return {package.name for package in packages_of(status)}
 
 
 def package_entries(debs: Iterable[Deb], status: str) -> Iterator[Entry]:

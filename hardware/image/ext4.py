@@ -17,6 +17,9 @@ _SUPERBLOCK_AT, _MAGIC_AT, _MAGIC = 1024, 56, b"\x53\xef"
 _KINDS = {"regular": stat.S_IFREG, "directory": stat.S_IFDIR, "symlink": stat.S_IFLNK, "FIFO": stat.S_IFIFO,
           "socket": stat.S_IFSOCK, "character": stat.S_IFCHR, "block": stat.S_IFBLK}  # fmt: skip
 _MAX_LINKS = 10
+_FAST_LINK_BYTES = 60
+"""A link that is shorter stands in its inode."""
+_LISTED = re.compile(r"/\d+/\d+/\d+/\d+/([^/]*)/\d*/")
 # What a block group costs beside its blocks, and what the journal and the tables want.
 _HEADROOM = 1.06
 _SPARE_BYTES = 32 * 1024 * 1024
@@ -91,7 +94,10 @@ class Ext4:
             return {}
         out = self._debugfs([f"stat {_quoted(path)}" for path in paths], missing_ok=True)
         found = {}
-        for path, block in zip(paths, out.split("debugfs: stat ")[1:], strict=True):
+        blocks = out.split("debugfs: stat ")[1:]
+        if len(blocks) != len(paths):
+            raise ImageError("a name in the base's root cannot be told from what debugfs says; take it unchanged")
+        for path, block in zip(paths, blocks, strict=True):
             head = re.search(r"^Inode: \d+\s+Type: (\S+).*?Mode:\s+(\d+)", block, re.MULTILINE)
             if head is None:
                 continue
@@ -101,8 +107,18 @@ class Ext4:
             if owner is None or size is None or head[1] not in _KINDS:
                 raise ImageError(f"debugfs says nothing that is understood about {path}")
             mode = _KINDS[head[1]] | int(head[2], 8)
-            found[path] = Status(mode, int(owner[1]), int(owner[2]), int(size[1]), aim[1] if aim else "")
+            target = aim[1] if aim else ""
+            if stat.S_ISLNK(mode) and not target:
+                target = self._far_target(path, int(size[1]))
+            found[path] = Status(mode, int(owner[1]), int(owner[2]), int(size[1]), target)
         return found
+
+    def _far_target(self, path: str, size: int) -> str:
+        """Return where a link leads whose target does not fit into its inode."""
+        target = run(["debugfs", "-R", f"cat {_quoted(path)}", self.path], self._epoch_s).stdout
+        if size < _FAST_LINK_BYTES or len(target) != size:
+            raise ImageError(f"{path} of the base is a link that leads nowhere; take it unchanged")
+        return target.decode("utf-8", "replace")
 
     def resolve(self, path: str) -> str:
         """Follow the links of a path, to what is there or would be.
@@ -110,10 +126,8 @@ class Ext4:
         Raises:
             ImageError: they go round in a circle.
         """
-        done, rest = "", path.strip("/").split("/")
-        for _ in range(_MAX_LINKS * len(rest) + _MAX_LINKS):
-            if not rest:
-                return done or "/"
+        done, rest, links = "", path.strip("/").split("/"), 0
+        while rest:
             name = rest.pop(0)
             if name in ("", "."):
                 continue
@@ -126,8 +140,11 @@ class Ext4:
                 continue
             if here.target.startswith("/"):
                 done = ""
+            links += 1
+            if links > _MAX_LINKS:
+                raise ImageError(f"the links of {path} go round in a circle")
             rest = [*here.target.split("/"), *rest]
-        raise ImageError(f"the links of {path} go round in a circle")
+        return done or "/"
 
     def read(self, path: str) -> bytes | None:
         """Return what a file holds, following links; None if there is no such file."""
@@ -138,13 +155,22 @@ class Ext4:
         return run(["debugfs", "-R", f"cat {_quoted(path)}", self.path], self._epoch_s).stdout
 
     def names(self, path: str) -> list[str]:
-        """Return the names in a folder; none if it is not there."""
+        """Return the names in a folder; none if it is not there.
+
+        Raises:
+            ImageError: one is such that it cannot be told where it ends.
+        """
         path = self.resolve(path)
         status = self.look([path]).get(path)
         if status is None or not stat.S_ISDIR(status.mode):
             return []
         out = self._debugfs([f"ls -p {_quoted(path)}"])
-        names = [line.split("/")[5] for line in out.splitlines() if line.startswith("/") and line.count("/") >= 7]
+        names = []
+        for line in out.split("\n")[1:]:  # the first repeats the command
+            listed = _LISTED.fullmatch(line)
+            if listed is None and line.strip():
+                raise ImageError(f"{path} of the base has a file of an impossible name; take it unchanged")
+            names += [listed[1]] if listed else []
         return sorted(name for name in names if name not in ("", ".", ".."))
 
     def settle(self, overlay: Overlay) -> Overlay:

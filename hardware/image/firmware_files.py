@@ -14,6 +14,8 @@ from hardware.image.errors import ImageError
 HOME = "/opt/getuige"
 ROOMS = ("capture", "drivers", "firmware", "hardware/boards", "hardware/companion", "storage", "uplink", "wire")
 """What opens evidence (`station/`) is not among them, nor what only builds or tests."""
+_MAKING = ("hardware", "requirements", "pyproject.toml")
+"""What else an image is made by: units, rules, what is laid over the base, and the pins."""
 _ALONE = ("LICENSE", "docs/SETTINGS.md", "docs/COMPANION.md", "docs/CONSOLE.md")
 
 
@@ -26,7 +28,7 @@ class Source:
     commit: str
     """Hexadecimal; empty where the project is not in git."""
     changed: bool
-    """Files differ from that commit."""
+    """Files that an image is made of, or by, differ from that commit."""
     commit_s: int
     """When it was made, seconds since 1970; 0 where that is not known."""
 
@@ -44,7 +46,7 @@ def source_of(folder: Path) -> Source:
     commit = _git(folder, "rev-parse", "HEAD").strip()
     if not commit:
         return Source(folder, version, "", changed=False, commit_s=0)
-    changed = bool(_git(folder, "status", "--porcelain", "--", *_paths(folder)).strip())
+    changed = bool(_git(folder, "status", "--porcelain", "--", *_paths(folder), *_MAKING).strip())
     return Source(folder, version, commit, changed, int(_git(folder, "show", "-s", "--format=%ct", "HEAD") or 0))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,19 @@ def require(programs: Mapping[str, str] = PACKAGES) -> None:
     missing = sorted({package for program, package in programs.items() if _find(program) is None})
     if missing:
         raise ImageError(f"programs are missing on this machine: apt install {' '.join(missing)}")
+
+
+def versions(epoch_s: int, *, compiled: bool) -> dict[str, str]:
+    """Return the versions of those that lay out an image's bytes, as they say them."""
+    asked = {"e2fsprogs": ["mkfs.ext4", "-V"], "mtools": ["mcopy", "-V"]}
+    if compiled:
+        asked["qemu"] = ["qemu-aarch64-static", "--version"]
+    found = {}
+    for name, command in asked.items():
+        done = run(command, epoch_s, ok=tuple(range(256)))
+        number = re.search(rb"\d+\.\d[\w.+-]*", done.stdout + done.stderr)
+        found[name] = number[0].decode("ascii") if number else "unknown"
+    return found
 
 
 def run(

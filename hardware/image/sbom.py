@@ -16,7 +16,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from hardware.image.base import Base, Release
-from hardware.image.debs import Deb
+from hardware.image.debs import Deb, Package
 from hardware.image.firmware_files import Source
 from hardware.image.wheels import Wheel
 
@@ -29,12 +29,13 @@ def bill(
     source: Source,
     base: Base,
     release: Release,
+    there: Iterable[Package],
     wheels: Iterable[Wheel],
     debs: Iterable[Deb],
     image: str,
     epoch_s: int,
 ) -> str:
-    """Return it; `image` is the SHA-256 of the image, hexadecimal."""  # fmt: skip
+    """Return it; `image` is the SHA-256 of the image, hexadecimal, and `there` are the packages of the base."""
     subject = Component(
         name=f"getuige-{board}", type=ComponentType.OPERATING_SYSTEM, version=source.version, bom_ref="image",
         hashes=[_sha256(image)], licenses=[DisjunctiveLicense(id="EUPL-1.2")],
@@ -53,6 +54,13 @@ def bill(
             description=release.description, hashes=[_sha256(base.digest)],
         ),
     ]  # fmt: skip
+    debs = list(debs)
+    replaced = {deb.name for deb in debs}
+    for package in there:
+        if package.name not in replaced:
+            purl = _deb(package.name, package.version, package.architecture, release)
+            ref = f"base:{package.name}:{package.architecture}"
+            parts.append(Component(name=package.name, version=package.version, purl=purl, bom_ref=ref))
     for wheel in wheels:
         purl = PackageURL("pypi", None, wheel.name, wheel.version, {"file_name": wheel.filename})
         parts.append(
@@ -65,9 +73,7 @@ def bill(
             )
         )
     for deb in debs:
-        purl = PackageURL(
-            "deb", "debian", deb.name, deb.version, {"arch": deb.architecture, "distro": release.codename}
-        )
+        purl = _deb(deb.name, deb.version, deb.architecture, release)
         parts.append(
             Component(
                 name=deb.name, version=deb.version, purl=purl, bom_ref=f"deb:{deb.name}", hashes=[_sha256(deb.digest)]
@@ -79,6 +85,10 @@ def bill(
     made.dependencies.add(Dependency(subject.bom_ref, [Dependency(part.bom_ref) for part in parts]))
     text = JsonV1Dot6(made).output_as_string()
     return json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _deb(name: str, version: str, architecture: str, release: Release) -> PackageURL:
+    return PackageURL("deb", "debian", name, version, {"arch": architecture, "distro": release.codename})
 
 
 def _sha256(digest: str) -> HashType:

@@ -260,6 +260,8 @@ def test_what_lies_beside_it(card: Card) -> None:
     assert len(manifest["wheels"]) == 2
     assert len(manifest["debs"]) == 11
     assert manifest["left_out"] == []
+    assert set(manifest["tools"]) == {"e2fsprogs", "mtools"}
+    assert all(re.match(r"\d", version) for version in manifest["tools"].values())
     bill = json.loads(image.with_name("bodycam.img.cdx.json").read_text())
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
     check_schema(bill)
@@ -270,6 +272,9 @@ def test_what_lies_beside_it(card: Card) -> None:
         {"alg": "SHA-256", "content": hashlib.sha256(wheel.read_bytes()).hexdigest()}
     ]
     assert parts["deb:nftables"]["purl"] == "pkg:deb/debian/nftables@1:2.0-1?arch=arm64&distro=trixie"
+    base = [part for ref, part in parts.items() if ref.startswith("base:")]
+    assert base
+    assert all(part["purl"].startswith("pkg:deb/debian/") and part["version"] for part in base)
     assert not list(image.parent.glob(".image-*")), "nothing half-made is left"
 
 
@@ -608,3 +613,31 @@ def test_every_board_of_ours_can_have_an_image(name: str) -> None:
     assert board.gadget is (name in ("zero2w", "pi4"))
     assert (board.link, board.console) == (("usb0", "ttyGS0") if board.gadget else ("eth0", "serial0"))
     assert Partition(0x83, 1, 2).end == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["hardware/systemd/getuige.service", "hardware/image/root/etc/nftables.conf", "requirements/device.lock"]
+)
+def test_an_image_says_when_what_makes_it_differs_from_the_commit(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True)
+    path.write_text("as committed")
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1"\n')
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "one"]):
+        subprocess.run([*git, *command], check=True)
+    assert not source_of(tmp_path).changed
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "new.py").write_text("")
+    assert not source_of(tmp_path).changed
+    path.write_text("otherwise")
+    assert source_of(tmp_path).changed
+    path.write_text("as committed")
+    (path.parent / "new").write_text("")
+    assert source_of(tmp_path).changed
+
+
+def test_a_package_that_nobody_wants_cannot_be_left_out(bench: Bench, base: Path, tmp_path: Path) -> None:
+    order = replace(bench.order(base), output=tmp_path / "out.img", leave_out=frozenset({"nftabels"}))
+    with pytest.raises(ImageError, match=r"nftabels is not among the packages of this board: .*nftables"):
+        bench.build(order)
