@@ -26,6 +26,8 @@ _I2S_CLOCK, _I2S_FRAME, _I2S_IN, _I2S_OUT = 18, 19, 20, 21
 _HEADER_UARTS = frozenset({"/dev/serial0", "/dev/ttyAMA0", "/dev/ttyS0"})
 """The names that one and the same pair of pins goes by."""
 _I2C = "I2C bus 1"
+_VOICE_HAT = "dtoverlay=googlevoicehat-soundcard"
+"""An I²S microphone's usual overlay; it drives BCM 16, the enable pin of the amplifier that it thinks is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,8 @@ def _others(board: Board) -> Iterator[Wire]:
             yield _pin("microphone", "word clock", _I2S_FRAME, "out", note)
             yield _pin("microphone", "data", _I2S_IN, "in", note)
             yield _pin("microphone", "(data out)", _I2S_OUT, "out", "the I²S block claims this pin too: leave it open")
+            if any(line.startswith(_VOICE_HAT) for line in board.config_txt):
+                yield _pin("microphone", "(enable)", 16, "out", "the overlay's amplifier has it: leave it open")
             yield Wire("microphone", "3.3 V", POWER_3V3[1], None, "power", "the part's supply")
             yield _ground("microphone", _I2S_IN)
         case "usb":

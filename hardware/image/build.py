@@ -166,8 +166,8 @@ class _Job:
 
     def _debs(self, root: Ext4, base: Base) -> tuple[list[Deb], list[str]]:
         wanted = set(packages.WANTED) | (set(packages.ON_A_PI) if self._board.hardware else set())
-        if unknown := sorted(self._order.leave_out - wanted):
-            raise ImageError(f"{unknown[0]} is not among the packages of this board: {', '.join(sorted(wanted))}")
+        if unknown := sorted(self._order.leave_out - {*packages.WANTED, *packages.ON_A_PI}):
+            raise ImageError(f"{unknown[0]} is not among the packages that an image has: {', '.join(sorted(wanted))}")
         missing = packages.lacking(root, wanted - self._order.leave_out)
         folder = self._order.debs
         if folder is None:

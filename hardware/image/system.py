@@ -140,8 +140,10 @@ def _ours(board: Board) -> Iterator[Entry]:
             text = _read(path)
             if name == "/etc/nftables.conf":
                 text = text.replace('define dock = "usb0"', f'define dock = "{board.link}"')
-            if name == "/etc/modules-load.d/getuige.conf" and not board.gadget:
+            if name == "/etc/modules-load.d/getuige-usb.conf" and not board.gadget:
                 continue
+            if name == "/etc/modules-load.d/getuige.conf" and not board.hardware:
+                continue  # another kernel may lack them
             yield file(name, text, 0o755 if text.startswith("#!") else 0o644)
     for path in sorted((Path(__file__).resolve().parent / "device").glob("*.py")):
         if path.name != "__init__.py":

@@ -175,7 +175,7 @@ def test_it_lights_sounds_and_vibrates(table: Table) -> None:
 
 def test_where_a_part_is_connected_stands_beside_it(table: Table) -> None:
     _, lines, _ = table.check(places=places_of(find_board("pi4")))
-    assert lines["light"].startswith("light (BCM 12, sense BCM 16): ")
+    assert lines["light"].startswith("light (BCM 12, sense BCM 26): ")
     assert lines["button"].startswith("button (BCM 17): ")
     assert lines["battery"].startswith("battery (I2C 0x36): ")
     assert lines["clock"].startswith("clock: ")

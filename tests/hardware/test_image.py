@@ -340,7 +340,8 @@ def test_compressed_bookworm_for_a_board_with_a_cable(tmp_path: Path) -> None:
     assert card.target(f"{UNITS}/dev-serial0.device.wants/getuige-console.service") == "../getuige-console.service"
     assert "up eth0" in card.text(f"{UNITS}/getuige-link.service")
     assert not card.has(f"{UNITS}/getuige-usb.service")
-    assert not card.has("/etc/modules-load.d/getuige.conf")
+    assert not card.has("/etc/modules-load.d/getuige-usb.conf")
+    assert "i2c-dev" in card.text("/etc/modules-load.d/getuige.conf")
 
 
 def test_a_base_with_little_room_is_made_larger(tmp_path: Path, bench: Bench) -> None:
@@ -639,5 +640,5 @@ def test_an_image_says_when_what_makes_it_differs_from_the_commit(tmp_path: Path
 
 def test_a_package_that_nobody_wants_cannot_be_left_out(bench: Bench, base: Path, tmp_path: Path) -> None:
     order = replace(bench.order(base), output=tmp_path / "out.img", leave_out=frozenset({"nftabels"}))
-    with pytest.raises(ImageError, match=r"nftabels is not among the packages of this board: .*nftables"):
+    with pytest.raises(ImageError, match=r"nftabels is not among the packages that an image has: .*nftables"):
         bench.build(order)

@@ -9,6 +9,7 @@ import stat
 import struct
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -168,12 +169,48 @@ def test_network_and_console_on_the_port_and_nothing_else(tmp_path: Path) -> Non
     assert not usb_gadget.make("10000000abcdef01", kernel.gadgets, kernel.udc), "again changes nothing"
 
 
-def test_a_gadget_cut_in_the_middle_is_finished(tmp_path: Path) -> None:
+def test_a_gadget_cut_in_the_middle_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut before each write and each link, and begun anew by a kernel that lets no linked function be changed."""
+    gadget = tmp_path / "usb_gadget" / "getuige"
+    write, link = Path.write_text, Path.symlink_to
+    left = 0
+
+    def step() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(5, "Input/output error")
+
+    def writes(path: Path, text: str, encoding: str | None = None) -> int:
+        step()
+        if path.name in ("dev_addr", "host_addr") and (gadget / "configs/c.1/ncm.usb0").is_symlink():
+            raise OSError(16, "Device or resource busy")
+        return write(path, text, encoding)
+
+    def links(path: Path, target: Path) -> None:
+        step()
+        link(path, target)
+
     kernel = Configfs(tmp_path)
-    assert usb_gadget.make("1", kernel.gadgets, kernel.udc)
-    (kernel.gadgets / "getuige" / "UDC").write_text("\n")
-    (kernel.gadgets / "getuige" / "configs/c.1/acm.gs0").unlink()
-    assert usb_gadget.make("1", kernel.gadgets, kernel.udc)
+    monkeypatch.setattr(Path, "write_text", writes)
+    monkeypatch.setattr(Path, "symlink_to", links)
+    cuts = 0
+    for steps in range(40):
+        left = steps
+        try:
+            made = usb_gadget.make("1", kernel.gadgets, kernel.udc)
+        except OSError as error:
+            if error.errno != 5:  # EBUSY is none of the cuts
+                raise
+            cuts += 1
+        else:
+            assert made
+            break
+    assert cuts >= 3
+    assert kernel.read("UDC") == "fe980000.usb"
+    left = 40
+    write(gadget / "UDC", "\n")
+    assert usb_gadget.make("1", kernel.gadgets, kernel.udc), "unbound, and bound again"
     assert kernel.read("UDC") == "fe980000.usb"
 
 
@@ -282,6 +319,26 @@ def test_root_only_where_it_must_be() -> None:
     assert {name: found for name, found in rights.items() if found != [""]} == {
         "getuige-data": ["CAP_SYS_ADMIN"], "getuige-link": ["CAP_NET_ADMIN"],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("interface", "stays"),
+    [("3/1/1", False), ("8/6/80", False), ("8/6/98", False), ("6/1/1", False), ("224/1/1", False), ("11/0/0", False),
+     ("1/1/0", True), ("2/2/1", True), ("10/0/0", True), ("14/1/0", True), ("255/0/0", True), ("9/0/0", True)],
+)  # fmt: skip
+def test_what_nobody_shall_plug_in_is_let_go_of(interface: str, stays: bool) -> None:
+    """Sound, serial lines, cameras and hubs stay; the rule is read here as udev(7) reads it."""
+    rules = (HARDWARE / "udev" / "90-getuige.rules").read_text("utf-8")
+    event = {"ACTION": "add", "SUBSYSTEM": "usb", "ENV{DEVTYPE}": "usb_interface", "ENV{INTERFACE}": interface}
+    denied = False
+    for line in rules.splitlines():
+        terms = re.findall(r'([A-Z]+(?:\{\w+\})?)(==|=|\+=)"([^"]*)"', line)
+        matches = all(
+            any(fnmatchcase(event.get(key, ""), pattern) for pattern in value.split("|"))
+            for key, operator, value in terms if operator == "=="
+        )  # fmt: skip
+        denied |= bool(terms) and matches and ("ATTR{authorized}", "=", "0") in terms
+    assert denied is not stays
 
 
 def test_udev_gives_each_part_to_a_group_of_the_service() -> None:

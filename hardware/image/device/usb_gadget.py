@@ -62,13 +62,19 @@ def make(serial: str, gadgets: Path = _GADGETS, controllers: Path = _CONTROLLERS
                  "functions/acm.gs0"):  # fmt: skip
         (gadget / name).mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        (gadget / name).write_text(f"{text}\n", "ascii")
+        # A function that is linked already takes no new address (EBUSY), not even its own.
+        if _read(gadget / name).lower() != text.lower():
+            (gadget / name).write_text(f"{text}\n", "ascii")
     for function in ("ncm.usb0", "acm.gs0"):
         link = gadget / "configs/c.1" / function
         if not link.is_symlink():
             link.symlink_to(gadget / "functions" / function)
     (gadget / "UDC").write_text(f"{found[0]}\n", "ascii")
     return True
+
+
+def _read(path: Path) -> str:
+    return path.read_text("ascii").strip("\n\0 ") if path.is_file() else ""
 
 
 def main() -> int:
