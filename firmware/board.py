@@ -50,6 +50,7 @@ _OPTIONAL_KEYS = {
     ("indicator", "simulated"): {"dimmable"},
     ("button", "gpio"): {"pull_up"},
     ("rtc", "linux"): {"bus", "address"},
+    ("camera", "picamera2"): {"sensor"},
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from firmware.board_rules import Address, Bus, DeviceFile, OneOf, Pin, Text, Texts, Whole, YesNo
+from firmware.board_rules import Address, Bus, DeviceFile, DriverName, OneOf, Pin, Text, Texts, Whole, YesNo
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class CameraPart:
     driver: Annotated[str, OneOf("picamera2", "v4l2", "synthetic", "disabled")]
     device: Annotated[str | None, DeviceFile()] = None
     """For v4l2 alone."""
+    sensor: Annotated[str | None, DriverName()] = None
+    """For picamera2, where the camera has no power at boot: the kernel's driver, bound once it has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from firmware.errors import SettingsError
 
+_DRIVER = re.compile(r"[a-z0-9][a-z0-9_-]{1,30}")
 _DEVICE = re.compile(r"/dev/[A-Za-z0-9._/:+-]{1,100}")
 
 
@@ -92,6 +93,16 @@ class DeviceFile:
         """Return its path."""
         if not isinstance(value, str) or not _DEVICE.fullmatch(value) or "/../" in value:
             raise SettingsError(f"{value!r} is not the path of a device, such as /dev/serial0")
+        return value
+
+
+class DriverName:
+    """A driver of the kernel's."""
+
+    def read(self, value: object) -> str:
+        """Return its name."""
+        if not isinstance(value, str) or not _DRIVER.fullmatch(value):
+            raise SettingsError(f"{value!r} is not the name of a driver, such as imx708")
         return value
 
 

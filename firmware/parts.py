@@ -76,7 +76,13 @@ class Parts:
             case "picamera2":
                 from drivers.camera.picamera2_camera import Picamera2Camera
 
-                return Picamera2Camera()
+                sensor = self.board.camera.sensor
+                if sensor is None:
+                    return Picamera2Camera()
+                from drivers.camera.kernel_sensor import KernelSensor
+                from drivers.camera.late import LateCamera
+
+                return LateCamera(Picamera2Camera(), KernelSensor(sensor).bind)
             case "v4l2":
                 from drivers.camera.v4l2_camera import V4l2Camera, VideoSource
 

@@ -11,6 +11,7 @@ from hardware.image.errors import ImageError
 
 BOARDS = Path(__file__).resolve().parent.parent / "boards"
 _LINE = re.compile(r"[A-Za-z0-9_]+=[A-Za-z0-9_,.=-]+")
+_DRIVER = re.compile(r"[a-z0-9][a-z0-9_-]{1,30}")
 # A Pi without a free USB controller talks to its dock by cable, and to a technician on its debug connector.
 _OTHER_LINK, _OTHER_CONSOLE = "eth0", "serial0"
 
@@ -24,6 +25,8 @@ class Board:
     config_txt: tuple[str, ...]
     gadget: bool
     """Its USB port is a device's: network and console go over it."""
+    sensor: str | None = None
+    """The driver of the camera's sensor, where the camera has no power at boot."""
 
     @property
     def link(self) -> str:
@@ -53,10 +56,12 @@ def board_named(name: str, folder: Path = BOARDS) -> Board:
     try:
         data = tomllib.loads((folder / f"{name}.toml").read_text("utf-8"))
         lines = tuple(data.get("config_txt", []))
-        board = Board(name, str(data["title"]), lines, data["dock"]["driver"] == "udc")
+        board = Board(name, str(data["title"]), lines, data["dock"]["driver"] == "udc", data["camera"].get("sensor"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ImageError(f"the profile of board {name} is not understood: {error}") from None
     for line in lines:
         if not isinstance(line, str) or not _LINE.fullmatch(line):
             raise ImageError(f"the profile of board {name}: {line!r} is no line for config.txt")
+    if board.sensor is not None and not (isinstance(board.sensor, str) and _DRIVER.fullmatch(board.sensor)):
+        raise ImageError(f"the profile of board {name}: {board.sensor!r} is not the name of a sensor's driver")
     return board

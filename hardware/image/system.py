@@ -106,6 +106,21 @@ def system_entries(board: Board, disk: str, accounts: Accounts) -> Iterator[Entr
     yield from _settings(board, gid)
     yield from _ours(board)
     yield from _units(board, disk)
+    if board.sensor is not None:
+        yield from _sensor(board.sensor)
+
+
+def _sensor(name: str) -> Iterator[Entry]:
+    """Let the service have a sensor's driver bound once the camera has power (`drivers/camera/kernel_sensor.py`)."""
+    place = f"/sys/bus/i2c/drivers/{name}"
+    yield file("/etc/modules-load.d/getuige-sensor.conf", f"{name}\n")
+    yield file("/etc/tmpfiles.d/getuige-sensor.conf", f"z {place}/bind 0220 root getuige - -\n")
+    yield file(
+        f"{_UNITS}/systemd-tmpfiles-setup.service.d/getuige.conf", "[Unit]\nAfter=systemd-modules-load.service\n"
+    )
+    # All of /sys is read-only to them but for this.
+    for unit in ("getuige.service", "getuige-console.service"):
+        yield file(f"{_UNITS}/{unit}.d/sensor.conf", f"[Service]\nReadWritePaths=-{place}\n")
 
 
 def fstab(disk: str) -> str:

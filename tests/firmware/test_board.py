@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from drivers.camera.late import LateCamera
 from firmware.board import BOARDS, Board, find_board, load_board
 from firmware.board_wiring import GROUND, HEADER, POWER_3V3, POWER_5V, wires
 from firmware.errors import SettingsError
+from firmware.parts import Parts
 
 NAMES = ["pi4", "pi5", "simulated", "zero2w"]
 SIMULATED = (BOARDS / "simulated.toml").read_text("utf-8")
@@ -162,6 +164,7 @@ def test_what_is_not_toml(tmp_path: Path, data: bytes) -> None:
         (PI4, "pin = 17", "pin = 12", "BCM 12 is used twice: by indicator (light) and button (contact)"),
         (PI4, "pin = 17", "pin = 26", "BCM 26 is used twice: by indicator (sense) and button (contact)"),
         (PI4, "sense_pin = 26", "sense_pin = 16", "BCM 16 is used twice: by indicator (sense) and microphone"),
+        (ZERO, 'sensor = "imx708"', 'sensor = "../x"', "camera.sensor: '../x' is not the name of a driver"),
         (PI4, "pin = 17", "pin = 2", "BCM 2 is used twice"),
         (PI4, "pin = 17", "pin = 15", "BCM 15 is used twice: by button (contact) and gnss (RXD)"),
         (PI4, "pin = 17", "pin = 21", "BCM 21 is used twice"),
@@ -208,3 +211,10 @@ def test_two_serial_parts_cannot_share_the_headers_uart(tmp_path: Path) -> None:
     text = changed(text, "/dev/ttyAMA0", "/dev/ttyACM0")
     board = load_board(written(tmp_path, text))
     assert [wire.signal for wire in wires(board) if wire.part == "gnss"] == ["USB"]
+
+
+@pytest.mark.parametrize(("board", "late"), [("zero2w", True), ("pi4", False)])
+def test_a_camera_without_power_at_boot_has_its_sensor_bound(board: str, late: bool) -> None:
+    with Parts(find_board(board)) as parts, parts.camera() as camera:
+        assert isinstance(camera, LateCamera) is late
+        assert camera.name == "picamera2"

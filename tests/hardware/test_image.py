@@ -166,6 +166,18 @@ def test_radios_are_off_and_the_policy_alone_turns_one_on(card: Card) -> None:
     assert "install bluetooth /bin/false" in card.text("/etc/modprobe.d/getuige.conf")
 
 
+def test_a_sensor_without_power_at_boot_can_be_bound_later(card: Card) -> None:
+    place = "/sys/bus/i2c/drivers/imx708"
+    assert card.text("/etc/modules-load.d/getuige-sensor.conf") == "imx708\n"
+    assert card.text("/etc/tmpfiles.d/getuige-sensor.conf") == f"z {place}/bind 0220 root getuige - -\n"
+    assert "After=systemd-modules-load" in card.text(f"{UNITS}/systemd-tmpfiles-setup.service.d/getuige.conf")
+    for unit in ("getuige.service", "getuige-console.service"):
+        assert card.text(f"{UNITS}/{unit}.d/sensor.conf") == f"[Service]\nReadWritePaths=-{place}\n"
+    config = (card.boot.read("config.txt") or b"").decode().splitlines()
+    assert config.index("camera_auto_detect=0") > config.index("[all]")
+    assert "dtoverlay=imx708" in config
+
+
 def test_what_the_pi_reads_before_linux(card: Card) -> None:
     config = (card.boot.read("config.txt") or b"").decode()
     begin, end = config.index("# --- getuige: begin"), config.index("# --- getuige: end")
@@ -341,6 +353,7 @@ def test_compressed_bookworm_for_a_board_with_a_cable(tmp_path: Path) -> None:
     assert "up eth0" in card.text(f"{UNITS}/getuige-link.service")
     assert not card.has(f"{UNITS}/getuige-usb.service")
     assert not card.has("/etc/modules-load.d/getuige-usb.conf")
+    assert not card.has("/etc/modules-load.d/getuige-sensor.conf"), "its camera has power at boot"
     assert "i2c-dev" in card.text("/etc/modules-load.d/getuige.conf")
 
 
