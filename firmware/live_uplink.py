@@ -17,7 +17,7 @@ from uplink.live.messages import Ask
 from uplink.live.publisher import LiveNews, Publisher, PublisherOptions
 from uplink.live.queue import Dropped
 
-_NO_BROKER = "the policy allows live view, and the settings name no broker: [live] host"
+_NO_BROKER = "the policy allows live view, and nobody named a broker: enrol the device again with --networks"
 
 
 Put = Callable[[Input], None]

@@ -27,7 +27,7 @@ from firmware.companion_program import ProgramLog, carried_program
 from firmware.custodian import Custodian
 from firmware.docking import Docking
 from firmware.enrolment.watch import EnrolmentWatch, marks
-from firmware.errors import FirmwareError
+from firmware.errors import EnrolError, FirmwareError
 from firmware.gesture import GestureReader, GestureTimes
 from firmware.hardware import Hardware, make_hardware
 from firmware.health import HealthWatch
@@ -36,6 +36,7 @@ from firmware.light_witness import LightWitness
 from firmware.line_counts import LineCounts
 from firmware.live_uplink import LiveUplink, health_of
 from firmware.live_view import LiveView
+from firmware.networks import NetworksFile, with_broker
 from firmware.night import NightWatch
 from firmware.parts import Parts
 from firmware.patterns import NIGHT_LEVEL
@@ -245,7 +246,12 @@ class Device:
         def health() -> dict[str, object]:
             return health_of(self.appliance.snapshot)
 
-        uplink = LiveUplink(settings.live, settings.tls, store.device, health, self._put, lambda: self.recorder.note)
+        live = settings.live
+        try:
+            live = with_broker(live, NetworksFile(settings.store.state).load())
+        except EnrolError as error:
+            self._put(Trouble("networks", str(error)))
+        uplink = LiveUplink(live, settings.tls, store.device, health, self._put, lambda: self.recorder.note)
         self._stack.callback(uplink.close)
         return uplink
 

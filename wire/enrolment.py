@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from wire.credential import CHALLENGE_BYTES, DEVICE_BYTES
 from wire.errors import CredentialError, MessageError
+from wire.networks import MOST_SEALED_BYTES
 from wire.plain import decode, encode, expect, take_bytes, take_int, take_map, take_text
 
 NONCE_BYTES = 32
@@ -184,11 +185,15 @@ class Grant:
     station: bytes
     """Raw public key of who signs this; the policy names it."""
     signature: bytes = b""
+    networks: bytes = field(default=b"", repr=False)
+    """Sealed to the request's TLS key (`wire.networks`); empty where none are given. They go with it as the policy."""
 
     @property
     def _core(self) -> dict[str, Any]:
-        return {
-            "v": 1,
+        # Version 2 is version 1 and networks. A device that knows version 1 alone refuses it; it is not offered one.
+        networks = {"networks": hashlib.sha256(self.networks).hexdigest()} if self.networks else {}
+        return networks | {
+            "v": 2 if self.networks else 1,
             "request": self.request.hex(),
             "device": self.device.hex(),
             "name": self.name,
@@ -207,8 +212,10 @@ class Grant:
 
     def encode(self) -> bytes:
         """Return it as a body."""
-        policy = base64.b64encode(self.policy).decode("ascii")
-        return encode({"grant": self._core, "policy": policy, "signature": self.signature.hex()})
+        with_it = {"policy": _packed(self.policy)}
+        if self.networks:
+            with_it["networks"] = _packed(self.networks)
+        return encode({"grant": self._core, "signature": self.signature.hex()} | with_it)
 
     def check_station(self) -> None:
         """Check that the station in it signed it. Whether that station may is the policy's to say.
@@ -220,22 +227,20 @@ class Grant:
 
 
 def parse_grant(body: bytes) -> Grant:
-    """Read a grant; nothing in it is judged, but that the policy is the one that is meant.
+    """Read a grant; nothing in it is judged, but that policy and networks are those that are meant.
 
     Raises:
         MessageError: it is none.
     """
     whole = decode(body, "the grant")
-    expect(whole, "a grant", "grant policy signature")
-    core, text = take_map(whole, "grant"), whole["policy"]
-    expect(core, "a grant", "v request device name utc_s authority certificate unit policy station")
-    take_int(core, "v", 1, 1)
-    try:
-        policy = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
-    except (binascii.Error, ValueError):
-        policy = b""
-    if not policy or len(policy) > _MOST_POLICY_BYTES or hashlib.sha256(policy).hexdigest() != core["policy"]:
-        raise MessageError("the grant's policy is not the one that it names")
+    more = " networks" if "networks" in whole else ""
+    expect(whole, "a grant", "grant policy signature" + more)
+    core = take_map(whole, "grant")
+    expect(core, "a grant", "v request device name utc_s authority certificate unit policy station" + more)
+    version = 2 if more else 1
+    take_int(core, "v", version, version)
+    policy = _unpacked(whole, core, "policy", _MOST_POLICY_BYTES)
+    networks = _unpacked(whole, core, "networks", MOST_SEALED_BYTES) if more else b""
     return Grant(
         take_bytes(core, "request", 32),
         take_bytes(core, "device", DEVICE_BYTES),
@@ -247,6 +252,7 @@ def parse_grant(body: bytes) -> Grant:
         policy,
         take_bytes(core, "station", 32),
         take_bytes(whole, "signature", 64),
+        networks,
     )
 
 
@@ -337,6 +343,22 @@ def _kind(fields: Mapping[str, Any]) -> Kind:
         return Kind(take_text(fields, "kind", 16))
     except ValueError:
         raise MessageError("no such kind of enrolment") from None
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _unpacked(whole: Mapping[str, Any], core: Mapping[str, Any], key: str, most: int) -> bytes:
+    """Return what goes with a grant in base64, if it is what the grant names by its SHA-256."""
+    text = whole[key]
+    try:
+        data = base64.b64decode(text, validate=True) if isinstance(text, str) and len(text) <= 2 * most else b""
+    except (binascii.Error, ValueError):
+        data = b""
+    if not data or len(data) > most or _packed(data) != text or hashlib.sha256(data).hexdigest() != core[key]:
+        raise MessageError(f"the grant's {key} is not what it names")
+    return data
 
 
 def _pem(fields: Mapping[str, Any], key: str) -> str:

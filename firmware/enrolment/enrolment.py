@@ -23,6 +23,8 @@ from storage.signer import Signer, signer_from_uri
 from wire.answering import Asked, Reply
 from wire.enrolment import NONCE_BYTES, Consent, Grant, Kind, Request, parse_consent, parse_grant
 from wire.errors import RefusedError
+from wire.networks import VERSION as NETWORKS
+from wire.networks import open_networks
 from wire.plain import expect, take_bytes, take_map
 
 _S = 1_000_000_000
@@ -82,7 +84,7 @@ class Enrolment:
         """Take what a station grants; the answer says whether it is in force.
 
         Raises:
-            EnrolError, StorageError, CredentialError: it is refused, with the reason; nothing was changed.
+            EnrolError, StorageError, WireError: it is refused, with the reason; nothing was changed.
             OSError: the medium refused; it may be granted again.
         """
         with self._staging.locked():
@@ -100,14 +102,10 @@ class Enrolment:
 
     def _judge(self, grant: Grant, request: Request) -> None:
         unit = self._place.unit() if self._place.device() is not None else None
-        judge_grant(
-            grant,
-            request,
-            load_tls_key(self._staging.tls_key).public_key(),
-            unit,
-            self._place.clock.read(),
-            self._place.on_record_ns(),
-        )
+        key = load_tls_key(self._staging.tls_key)
+        judge_grant(grant, request, key.public_key(), unit, self._place.clock.read(), self._place.on_record_ns())
+        if grant.networks:
+            open_networks(grant.networks, key, grant.request)
 
     def _taken(self, settled: Settled, grant: Grant) -> Mapping[str, Any]:
         return {
@@ -139,7 +137,8 @@ class Enrolment:
 
     def _offered(self, request: Request, nonce: bytes) -> dict[str, Any]:
         proof = fresh(self._staging.tls_key, nonce, request.core)
-        return {"state": "offered", "request": request.fields, "proof": proof.hex()}
+        # `networks`: which version of them this device takes in a grant. A station that knows of none passes over it.
+        return {"state": "offered", "request": request.fields, "proof": proof.hex(), "networks": NETWORKS}
 
     def _enrolled(self, nonce: bytes, *, waiting: bool) -> dict[str, Any]:
         identity = load_device_key(self._place.state / "device.pub")

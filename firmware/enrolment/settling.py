@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from firmware.enrolment.birth import load_tls_key
 from firmware.enrolment.evidence import RecorderRunsError, set_aside, store_locked
 from firmware.enrolment.staging import Staging
+from firmware.errors import EnrolError
+from firmware.networks import NetworksFile
 from firmware.policy_keeper import PolicyKeeper
 from storage.durable import replace_file
 from storage.errors import EnrolmentError, FormatError, KeyFileError
@@ -21,6 +24,8 @@ from storage.keyring_file import KeyringFile, is_enrolled
 from storage.ratchet import decode
 from storage.tls import TlsFiles
 from wire.enrolment import Grant, Kind, Request
+from wire.errors import MessageError
+from wire.networks import NONE, Networks, open_networks
 
 _log = logging.getLogger("getuige")
 _S = 1_000_000_000
@@ -66,14 +71,14 @@ def settle_locked(places: Places, staging: Staging) -> Settled:
     if grant is None:
         return Settled.NOTHING
     present, sound = _present(places.state)
-    why = _moot(staging, request, grant, present, sound=sound)
+    why = _moot(staging, request, grant, present, sound=sound) or _unreadable(staging, grant)
     if request is None or why:
         _log.warning("an enrolment that was granted is dropped: %s", why)
         staging.clear()
         return Settled.NOTHING
     if request.kind is Kind.RENEWAL:
         _write_tls(places, staging, grant)
-        _write_papers(places, grant, known_unit=True)
+        _write_papers(places, staging, grant, known_unit=True)
     elif present != request.identity or not sound:
         try:
             with store_locked(places.flash):
@@ -106,7 +111,7 @@ def _replace(places: Places, staging: Staging, request: Request, grant: Grant, p
     state = places.state
     keyring = decode(staging.keyring)
     _write_tls(places, staging, grant)
-    _write_papers(places, grant, known_unit=present is not None)
+    _write_papers(places, staging, grant, known_unit=present is not None)
     old = _public(state)
     if old is not None and old != request.identity:
         set_aside(places.flash, encode_device_key(old), f"before-{device_id(old).hex()[:8]}")
@@ -125,16 +130,37 @@ def _write_tls(places: Places, staging: Staging, grant: Grant) -> None:
     replace_file(tls.authority, grant.authority.encode("ascii"), mode=0o644)
 
 
-def _write_papers(places: Places, grant: Grant, *, known_unit: bool) -> None:
-    """Write unit, policy, name and time. A policy that the device took meanwhile and that is newer stays."""
+def _write_papers(places: Places, staging: Staging, grant: Grant, *, known_unit: bool) -> None:
+    """Write unit, policy, networks, name and time.
+
+    A policy that the device took meanwhile and that is newer stays. So do networks where none are given, unless nobody
+    knows of which unit they are.
+    """
     keeper = PolicyKeeper(places.state)
     if not known_unit:
         keeper.forget()
     keeper.trust(grant.unit)
     if keeper.load().policy is None or not keeper.replays(grant.policy):
         keeper.offer(grant.policy, 0, clock_known=False)  # its dates were judged when it was granted
+    if grant.networks or not known_unit:
+        NetworksFile(places.state).save(_networks(staging, grant))
     replace_file(places.state / "name", grant.name.encode("utf-8"), mode=0o644)
     replace_file(places.state / "time.known", b"%d" % (grant.utc_s * _S))
+
+
+def _networks(staging: Staging, grant: Grant) -> Networks:
+    if not grant.networks:
+        return NONE
+    return open_networks(grant.networks, load_tls_key(staging.tls_key), grant.request)
+
+
+def _unreadable(staging: Staging, grant: Grant) -> str:
+    """Return why a grant cannot be carried out, all of which was judged when it came; an empty text where it can."""
+    try:
+        _networks(staging, grant)
+    except (OSError, EnrolError, MessageError) as error:
+        return f"its networks are damaged ({error})"
+    return ""
 
 
 def _present(state: Path) -> tuple[bytes | None, bool]:

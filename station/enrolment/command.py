@@ -51,6 +51,9 @@ def enrol_command(
     watch: Annotated[bool, typer.Option("--watch", help="Enrol each device that is plugged in, until Ctrl-C.")] = False,
     policy: Annotated[Path | None, typer.Option(help="The unit's signed policy; by default policy.toml there.")] = None,
     unit: Annotated[Path | None, typer.Option(help="The unit's public key; by default unit.pub there.")] = None,
+    networks: Annotated[
+        Path | None, typer.Option(help="A file, yours alone, with the networks and the broker for live view.")
+    ] = None,
     name: Annotated[str, typer.Option(help="The device's name; {n} in it becomes a number.")] = "",
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long its TLS certificate is good.")] = 825,
     again: Annotated[bool, typer.Option("--again", help="Enrol what is enrolled already: a new identity.")] = False,
@@ -84,7 +87,7 @@ def enrol_command(
         require_technician(office, person)
         papers = load_papers(
             office.folder, unit or office.folder / "unit.pub", policy or office.folder / "policy.toml",
-            office.signer.public, days, time.time_ns(),
+            office.signer.public, days, time.time_ns(), networks,
         )  # fmt: skip
         desk = Desk(office, person, papers, name, time.time_ns, agreement)
         report = _reporting(labels, as_json=as_json)

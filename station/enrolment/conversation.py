@@ -16,6 +16,7 @@ from wire.bodies import BytesBody
 from wire.calling import Calling
 from wire.enrolment import NONCE_BYTES, Kind, Request, parse_request, take_identity
 from wire.errors import LineLostError, RefusedError, WireError
+from wire.networks import VERSION as NETWORKS
 from wire.plain import take_bytes, take_int, take_map, take_text
 
 _LOOK_S = 1.0
@@ -43,6 +44,8 @@ class Ended:
     left_segments: int = 0
     """Footage of the old identity that no station has receipted."""
     left_bytes: int = 0
+    networks: bool | None = None
+    """Whether it was given the networks; None where there were none to give."""
 
 
 class Conversation:
@@ -100,8 +103,11 @@ class Conversation:
         if said["state"] == "waiting":
             return self._see_through(Outcome.AGAIN)
         if agreement is None or agreement.kind is taken:
-            outcome = Outcome.ALREADY if taken is None else _OUTCOMES[taken]
-            return Ended(outcome, shown.identity, self._desk.confirm(shown, nonce))
+            granted = self._desk.confirm(shown, nonce)
+            if taken is None:
+                # It is enrolled as it was before, and nothing was given.
+                return Ended(Outcome.ALREADY, shown.identity, granted, networks=self._given(taken=False))
+            return Ended(_OUTCOMES[taken], shown.identity, granted, networks=self._given(taken=granted.networks))
         if shown.device != greeting.device:
             # It has just finished what was granted before, or lies: the consent is for one device.
             raise EnrolmentUnfinishedError("the device shows another identity than it greeted with: begin anew")
@@ -117,6 +123,11 @@ class Conversation:
         request = parse_request(take_map(said, "request"))
         if of not in (b"", request.replaces, request.device) or (request.kind is Kind.FIRST) != (of == b""):
             raise EnrolmentRefusedError("the device asks for something else than it was offered: it lies")
+        if self._desk.networks is not None and said.get("networks") != NETWORKS:
+            raise EnrolmentRefusedError(
+                f"this device's firmware ({request.firmware}) takes no networks: write it a newer image, or enrol it"
+                " without --networks"
+            )
         grant, granted = self._desk.grant(request, take_bytes(said, "proof", most=128), nonce, proved=proved)
         self._tell(f"{granted.name}: granted to {granted.device}")
         answer = self._calling.call("enrol-grant", body=BytesBody(grant.encode())).fields
@@ -141,13 +152,17 @@ class Conversation:
                 if request is not None and shown.device != request.device:
                     raise EnrolmentRefusedError("the device took the grant, and shows another identity: it lies")
                 granted = self._desk.confirm(shown, nonce)
-                return Ended(outcome, shown.identity, granted, off_s, segments, size_bytes)
+                given = self._given(taken=granted.networks)
+                return Ended(outcome, shown.identity, granted, off_s, segments, size_bytes, given)
             if said["state"] != "waiting" or self._monotonic_s() >= ends_s:
                 raise EnrolmentUnfinishedError(
                     "the device has the grant and waits for its recorder to end: is something recorded? Try again later"
                 )
             self._tell("waiting for the recorder to start anew")
             self._pause(_LOOK_S)
+
+    def _given(self, *, taken: bool) -> bool | None:
+        return None if self._desk.networks is None else taken
 
     def _offer(self) -> tuple[bytes, dict[str, Any]]:
         nonce = secrets.token_bytes(NONCE_BYTES)

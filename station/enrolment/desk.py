@@ -29,6 +29,7 @@ from storage.keyfiles import device_id
 from storage.signer import Signer
 from wire.enrolment import ODD_CERTIFICATE, Consent, Grant, Kind, Request, check_tls, fresh_statement
 from wire.errors import CredentialError
+from wire.networks import Networks, seal_networks
 
 _S = 1_000_000_000
 
@@ -102,13 +103,16 @@ class Desk:
             EnrolmentRefusedError: it is not, with the reason.
             StationError: it cannot be put on record.
         """
-        public = self._judge(request, proof, nonce)
+        papers, public = self._papers, self._judge(request, proof, nonce)
         device = request.device.hex()
         with self._lock:
             before = self._records.get(device)
             known = self._known(device)
             if before is not None and before.request == request.digest.hex() and self._is_good(before):
                 granted = before
+                if granted.networks is not (papers.networks is not None):
+                    granted = replace(granted, networks=papers.networks is not None)
+                    self._records.put(granted)
                 if request.kind is not Kind.RENEWAL and known is not None and known.revoked:
                     raise EnrolmentRefusedError(_revoked(known))
             else:
@@ -116,10 +120,10 @@ class Desk:
                 self._records.put(granted)
             if known is None or known.revoked or known.name != granted.name:
                 self._office.devices.enrol(self._by, request.identity, granted.name)
-        papers = self._papers
         made = Grant(
             request.digest, request.device, granted.name, self._utc_ns() // _S, papers.authority.pem.decode("ascii"),
             granted.certificate, papers.unit, papers.policy, self._office.signer.public,
+            networks=self._sealed(papers.networks, public, request) if papers.networks is not None else b"",
         )  # fmt: skip
         return replace(made, signature=self._office.signer.sign(made.statement)), granted
 
@@ -164,7 +168,7 @@ class Desk:
                 name = known.name if known is not None else self._name("", {device}, "")
                 before = Granted(device, "", pem, name, "", "", "", self._utc_ns() // _S, self._by)
             elif before.certificate != pem:  # what was granted last never reached it
-                before = replace(before, request="", certificate=pem, confirmed=False)
+                before = replace(before, request="", certificate=pem, networks=False, confirmed=False)
             if known is None:
                 self._office.devices.enrol(self._by, shown.identity, before.name)
             granted = before if before.confirmed else replace(before, confirmed=True)
@@ -175,9 +179,24 @@ class Desk:
                 self._office.devices.revoke(self._by, old.id, f"replaced by {device}")
         return granted
 
+    @property
+    def networks(self) -> Networks | None:
+        """What devices are given; None where nothing is."""
+        return self._papers.networks
+
     def known(self, device: bytes) -> KnownDevice | None:
         """Return what the register says of a device."""
         return self._known(device.hex())
+
+    def _sealed(self, networks: Networks, key: ec.EllipticCurvePublicKey, request: Request) -> bytes:
+        """Return networks for that request alone; that they are given is on record first, without what is secret."""
+        self._office.audit.write(
+            Entry(
+                self._by, "technician", Act.DEVICE, request.device.hex(),
+                details={"what": "networks given", "networks": len(networks.wifi), "broker": networks.host},
+            )
+        )  # fmt: skip
+        return seal_networks(networks, key, request.digest)
 
     def _judge(self, request: Request, proof: bytes, nonce: bytes) -> ec.EllipticCurvePublicKey:
         """Check all that a request can show by itself; return its TLS key."""
@@ -261,6 +280,7 @@ class Desk:
             device, request.digest.hex(), certificate.decode("ascii"), name, request.serial, request.board,
             request.firmware, int(now.timestamp()), self._by, request.kind.value, replaces,
             "" if before is None else before.certificate if before.confirmed else before.previous,
+            networks=self._papers.networks is not None,
         )  # fmt: skip
 
     def _name(self, serial: str, ids: set[str], kept: str) -> str:

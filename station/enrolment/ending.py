@@ -52,6 +52,7 @@ class Ending:
             "clock_off_s": ended.clock_off_s,
             "left_segments": ended.left_segments,
             "left_bytes": ended.left_bytes,
+            "networks": ended.networks,
         }
 
     @property
@@ -67,6 +68,10 @@ class Ending:
             lines.append(
                 f"{granted.name}: {ended.left_segments} segments ({mib:.1f} MiB) of the old identity not receipted:"
                 " set aside on the device"
+            )
+        if ended.networks is False:
+            lines.append(
+                f"{granted.name}: it was not given the networks, as it is enrolled: --again --keep-identity gives them"
             )
         off_s = ended.clock_off_s
         if off_s is not None and abs(off_s) > _CLOCK_OFF_S:

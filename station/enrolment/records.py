@@ -37,6 +37,8 @@ class Granted:
     """Id of the identity that went; empty where none did, or where the device could not show that it was it."""
     previous: str = ""
     """PEM of the certificate that the device was last seen to have before this one."""
+    networks: bool = False
+    """Whether networks went with it. Which is not kept: passphrases are in the unit's own file alone."""
     confirmed: bool = False
     """The device has shown that it has the certificate."""
 

@@ -146,14 +146,16 @@ class Bench:
         values = {"receipt_keys": f'["{self.office.signer.public.hex()}"]', "video_profile": '"480p30"'} | changes
         (self.station / "policy.toml").write_bytes(sign_policy(policy_text([recipient], **values), UNIT))
 
-    def papers(self, days: int = 100) -> Papers:
+    def papers(self, days: int = 100, networks: Path | None = None) -> Papers:
         return load_papers(
             self.station, self.station / "unit.pub", self.station / "policy.toml", self.office.signer.public, days,
-            self.now_ns,
+            self.now_ns, networks,
         )  # fmt: skip
 
-    def desk(self, name: str = "", agreement: Agreement | None = None, *, days: int = 100) -> Desk:
-        return Desk(self.office, TECHNICIAN, self.papers(days), name, lambda: self.now_ns, agreement)
+    def desk(
+        self, name: str = "", agreement: Agreement | None = None, *, days: int = 100, networks: Path | None = None
+    ) -> Desk:
+        return Desk(self.office, TECHNICIAN, self.papers(days, networks), name, lambda: self.now_ns, agreement)
 
     def agreement(self, kind: Kind = Kind.AGAIN) -> Agreement:
         return Agreement(kind, "screen broken, new board", load_unit_key(self.base / "unit.key"))

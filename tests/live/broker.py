@@ -38,11 +38,13 @@ class TestBroker:
 
     __test__ = False
 
-    def __init__(self, folder: Path, *, stations: tuple[str, ...] = ("station",)) -> None:
+    def __init__(
+        self, folder: Path, *, stations: tuple[str, ...] = ("station",), authority: Authority | None = None
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         self.now = datetime.now(UTC)
-        self.authority = new_authority("test unit", self.now)
+        self.authority = authority or new_authority("test unit", self.now)
         self.configuration = write_broker(
             folder, self.authority, "127.0.0.1", self.port, ["127.0.0.1", "localhost"], list(stations), self.now
         )

@@ -25,6 +25,7 @@ from wire.plain import decode, encode
 
 REQUEST = Request(Kind.FIRST, bytes(16), bytes(32), b"csr", "zero2w", "0815", "0.1.0", b"", bytes(64))
 GRANT = Grant(bytes(32), bytes(16), "camera 7", 10**9, "PEM", "PEM", bytes(32), b"policy", bytes(32), bytes(64))
+WITH_NETWORKS = replace(GRANT, networks=b"sealed")
 CONSENT = Consent(Kind.AGAIN, bytes(16), bytes(32), "why", bytes(64))
 VALUES = st.none() | st.integers(-1, 2**40) | st.text(max_size=70) | st.sampled_from(["00" * 16, "00" * 33, "again"])
 
@@ -32,7 +33,8 @@ VALUES = st.none() | st.integers(-1, 2**40) | st.text(max_size=70) | st.sampled_
 def test_they_come_back_as_they_went() -> None:
     for request in (REQUEST, replace(REQUEST, kind=Kind.AGAIN, replaces=bytes(16), identity=bytes(33))):
         assert parse_request(request.fields) == request
-    assert parse_grant(GRANT.encode()) == GRANT
+    for grant in (GRANT, WITH_NETWORKS):
+        assert parse_grant(grant.encode()) == grant
     assert parse_consent(CONSENT.fields) == CONSENT
     assert not REQUEST.is_named
 
@@ -55,15 +57,33 @@ def test_a_consent_otherwise_is_the_rooms_error(changes: dict[str, Any]) -> None
     assert read.fields == CONSENT.fields | changes
 
 
-@given(st.dictionaries(st.sampled_from([*decode(GRANT.encode())["grant"], "more"]), VALUES, min_size=1), VALUES)
-def test_a_grant_otherwise_is_the_rooms_error(changes: dict[str, Any], policy: object) -> None:
-    whole = decode(GRANT.encode())
-    for body in (whole | {"grant": whole["grant"] | changes}, whole | {"policy": policy}):
+@given(
+    st.sampled_from([GRANT, WITH_NETWORKS]),
+    st.dictionaries(st.sampled_from([*decode(WITH_NETWORKS.encode())["grant"], "more"]), VALUES, min_size=1),
+    VALUES,
+)
+def test_a_grant_otherwise_is_the_rooms_error(grant: Grant, changes: dict[str, Any], value: object) -> None:
+    whole = decode(grant.encode())
+    for body in (whole | {"grant": whole["grant"] | changes}, whole | {"policy": value}, whole | {"networks": value}):
         try:
             read = parse_grant(encode(body))
         except MessageError:
             continue
         assert decode(read.encode()) == body
+
+
+def test_networks_make_a_grant_of_another_version() -> None:
+    """A device of before refuses it; one without them is what it was."""
+    plain, more = decode(GRANT.encode()), decode(WITH_NETWORKS.encode())
+    assert (plain["grant"]["v"], more["grant"]["v"]) == (1, 2)
+    assert set(more) - set(plain) == set(more["grant"]) - set(plain["grant"]) == {"networks"}
+    for body in (
+        more | {"grant": more["grant"] | {"v": 1}}, plain | {"grant": plain["grant"] | {"v": 2}},
+        more | {"networks": "b3RoZXI="}, plain | {"networks": more["networks"]}, more | {"networks": ""},
+    ):  # fmt: skip
+        with pytest.raises(MessageError):
+            parse_grant(encode(body))
+    assert WITH_NETWORKS.statement != GRANT.statement
 
 
 @given(st.binary(max_size=200))
