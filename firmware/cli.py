@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "self-test":
                 return self_test(settings, sys.stdout, as_json=options.json)
             case "radio":
-                return tell_radio(settings.store.state, options.flag, sys.stdout)
+                return tell_radio(settings, options.flag, options.profiles, sys.stdout)
             case _:
                 from firmware.simulate import simulate
 
@@ -90,8 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     add_arguments(add("companion", "Say which program the companion controller runs, or put this firmware's on it."))
     test = add("self-test", "Run the self-test of a device that is not running, and tell what each check found.")
     test.add_argument("--json", action="store_true", help="for programs")
-    radio = add("radio", "Tell the system whether the unit's policy allows a radio.")
+    radio = add("radio", "Tell the system whether the unit's policy allows a radio, and which networks it may join.")
     radio.add_argument("--flag", type=Path, required=True, help="the file that stands for yes")
+    radio.add_argument("--profiles", type=Path, required=True, help="the folder of NetworkManager's profiles in memory")
     add("run", "Be the device: wait for the button, record, until told to end (SIGTERM).")
     cable = add("console", "Answer a technician at the USB serial port, until told to end (SIGTERM).")
     cable.add_argument("--port", type=Path, default=Path("/dev/ttyGS0"), help="the serial port; %(default)s by default")

@@ -34,6 +34,9 @@ need debugfs e2fsprogs
 need mcopy mtools
 need mkfs.vfat dosfstools
 need nft nftables
+need ip iproute2
+# NetworkManager's reader of profiles, without NetworkManager.
+ldconfig -p 2>/dev/null | grep -q 'libnm\.so\.0' || missing+=(libnm0)
 need duk duktape
 need strace strace
 need systemd-analyze systemd

@@ -1,9 +1,8 @@
-"""``self-test`` and ``radio``, as a technician's script and the system run them."""
+"""``self-test``, as a technician's script runs it."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import threading
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 
 from drivers.companion.link import CompanionLink
 from firmware.cli import main
-from firmware.radio_command import tell_radio
 from firmware.selftest import Finding, passed
 from firmware.selftest_command import run_checks
 from tests.firmware.device import Kit, python
@@ -117,36 +115,3 @@ def test_the_companion_is_kept_awake_meanwhile() -> None:
     report = run_checks([check], lambda result: told.append(result.text), Link())
     assert report.passed
     assert told == ["it was kept awake"]
-
-
-@pytest.mark.parametrize(("live", "allowed"), [("off", False), ("ask", True), ("on", True)])
-def test_the_policy_decides_about_the_radio(tmp_path: Path, live: str, allowed: bool) -> None:
-    kit = Kit.make(tmp_path / "kit", live=f'"{live}"')
-    flag, out = tmp_path / "wifi", io.StringIO()
-    if not allowed:
-        flag.touch()
-    assert tell_radio(kit.base / "state", flag, out) == 0
-    assert flag.exists() is allowed
-    assert out.getvalue() == f"radio {'allowed' if allowed else 'off'}: the policy says live = {live}\n"
-
-
-@pytest.mark.parametrize("broken", ["unenrolled", "forged", "none"])
-def test_without_a_good_policy_there_is_no_radio(tmp_path: Path, broken: str) -> None:
-    kit = Kit.make(tmp_path / "kit", live='"on"')
-    state, flag = kit.base / "state", tmp_path / "wifi"
-    flag.touch()
-    if broken == "unenrolled":
-        (state / "keyring").unlink()
-    elif broken == "none":
-        (state / "policy.toml").unlink()
-    else:
-        text = (state / "policy.toml").read_bytes()
-        (state / "policy.toml").write_bytes(text.replace(b"Test unit", b"Nest unit"))
-    assert main(["radio", "--settings", str(kit.settings), "--flag", str(flag)]) == 0
-    assert not flag.exists()
-
-
-def test_a_radio_that_nobody_can_be_told_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    kit = Kit.make(tmp_path / "kit", live='"on"')
-    assert main(["radio", "--settings", str(kit.settings), "--flag", str(tmp_path / "none" / "wifi")]) == 2
-    assert capsys.readouterr().err.startswith("firmware: cannot tell the system about the radio at ")

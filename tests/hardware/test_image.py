@@ -159,6 +159,12 @@ def test_radios_are_off_and_the_policy_alone_turns_one_on(card: Card) -> None:
     assert "dtoverlay=disable-bt" in (card.boot.read("config.txt") or b"").decode().splitlines()
     for unit in ("NetworkManager.service", "wpa_supplicant.service"):
         assert "ConditionPathExists=/run/getuige-radio/wifi" in card.text(f"{UNITS}/{unit}.d/getuige.conf")
+    # The kernel blocks every radio, and NetworkManager starts as it finds them.
+    assert "ExecStartPre=/usr/sbin/rfkill unblock wlan\n" in card.text(f"{UNITS}/NetworkManager.service.d/getuige.conf")
+    radio = card.text(f"{UNITS}/getuige-radio.service")
+    for folder in ("getuige-radio", "NetworkManager/system-connections"):
+        assert re.search(rf"^RuntimeDirectory=.*\b{folder}\b", radio, re.MULTILINE), "/run is read-only to it otherwise"
+        assert f" /run/{folder}" in re.search(r"^ExecStart=.*$", radio, re.MULTILINE)[0]  # type: ignore[index]
     assert card.target(f"{UNITS}/multi-user.target.wants/NetworkManager.service").endswith("/NetworkManager.service")
     network = card.text("/etc/NetworkManager/conf.d/getuige.conf")
     assert "wifi.cloned-mac-address=random" in network

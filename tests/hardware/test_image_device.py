@@ -312,12 +312,13 @@ def test_systemd_understands_every_unit(tmp_path: Path) -> None:
 
 def test_root_only_where_it_must_be() -> None:
     root = {unit.stem for unit in UNITS if not re.search(r"^User=getuige$", unit.read_text("utf-8"), re.MULTILINE)}
-    assert root == {"getuige-data", "getuige-usb"}
+    assert root == {"getuige-data", "getuige-usb", "getuige-radio"}
     rights = {
         unit.stem: re.findall(r"^CapabilityBoundingSet=(.*)$", unit.read_text("utf-8"), re.MULTILINE) for unit in UNITS
     }
     assert {name: found for name, found in rights.items() if found != [""]} == {
         "getuige-data": ["CAP_SYS_ADMIN"], "getuige-link": ["CAP_NET_ADMIN"],
+        "getuige-radio": ["CAP_DAC_READ_SEARCH"],
     }  # fmt: skip
 
 

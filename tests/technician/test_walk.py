@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from firmware.board import BOARDS
+from firmware.networks import NetworksFile
 from storage.keyfiles import device_id, load_device_key
 from tests.firmware.console.cable import Cable
 from tests.firmware.console.manager import Manager
@@ -41,6 +42,7 @@ serial_file = "serial"
 status = "status.json"
 system = "systemd"
 """
+NETWORKS = '[live]\nhost = "broker.unit.example"\n[[wifi]]\nssid = "Team West"\npassphrase = "a good long one"\n'
 CARD_BYTES = 512 * 1024 * 1024
 
 pytestmark = pytest.mark.timeout(600)
@@ -81,6 +83,8 @@ class Bench:
                 )  # fmt: skip
                 self._stack.callback(console.wait, PATIENCE_S)
                 self._stack.callback(console.terminate)
+            case "the networks are written down":
+                (self.base / "unit" / "networks.toml").write_text(NETWORKS, "utf-8")
             case "the recorder starts anew":
                 self.manager.until_ended()
                 self.manager.start()
@@ -143,6 +147,7 @@ def test_every_step_of_the_page_works_as_written(bench: Bench, tmp_path: Path) -
     for secret in ("unit.key", "jansen.key"):
         assert (unit / secret).stat().st_mode & 0o077 == 0
     assert b"ENCRYPTED" in (unit / "unit.key").read_bytes()
+    assert NetworksFile(bench.device / "state").load().host == "broker.unit.example"
     assert bench.manager.asked[-1][-3:] == ["PowerOff", "b", "false"]
 
 
