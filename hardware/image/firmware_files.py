@@ -37,17 +37,22 @@ def source_of(folder: Path) -> Source:
     """Return what the project says about itself.
 
     Raises:
-        ImageError: it is not the project.
+        ImageError: it is not the project, or git fails there.
     """
     try:
         version = str(tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]["version"])
     except (OSError, ValueError, KeyError):
         raise ImageError(f"{folder} is not the project: it has no pyproject.toml with a version") from None
-    commit = _git(folder, "rev-parse", "HEAD").strip()
+    commit = (_git(folder, "rev-parse", "HEAD") or "").strip()
     if not commit:
         return Source(folder, version, "", changed=False, commit_s=0)
-    changed = bool(_git(folder, "status", "--porcelain", "--", *_paths(folder), *_MAKING).strip())
-    return Source(folder, version, commit, changed, int(_git(folder, "show", "-s", "--format=%ct", "HEAD") or 0))
+    # Files that git was not told of go into an image too, whatever this user's git shows.
+    asked = ("status", "--porcelain", "--untracked-files=all", "--", *_paths(folder), *_MAKING)
+    moment = _git(folder, "show", "--no-show-signature", "-s", "--format=%ct", "HEAD")
+    status = _git(folder, *asked)
+    if status is None or moment is None:
+        raise ImageError(f"git does not say whether {folder} is as it was committed; does `git status` work there?")
+    return Source(folder, version, commit, bool(status.strip()), int(moment))
 
 
 def firmware_entries(source: Source) -> Iterator[Entry]:
@@ -59,6 +64,8 @@ def firmware_entries(source: Source) -> Iterator[Entry]:
     listed = _git(
         source.folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *_paths(source.folder)
     )
+    if source.commit and listed is None:
+        raise ImageError(f"git does not say which files {source.folder} has; does `git status` work there?")
     if source.commit and listed:
         names = sorted(name for name in listed.split("\0") if name)
     else:
@@ -91,12 +98,12 @@ def _walk(folder: Path) -> Iterator[str]:
                 yield inner.relative_to(folder).as_posix()
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    # Not a repository, or no git: an empty answer, and the caller goes by the files alone.
+def _git(folder: Path, *arguments: str) -> str | None:
+    # None: not a repository, no git, or it fails.
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=60, check=False
         )
-    except OSError:
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

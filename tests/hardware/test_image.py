@@ -653,8 +653,12 @@ def test_an_image_says_when_what_makes_it_differs_from_the_commit(tmp_path: Path
     path.write_text("otherwise")
     assert source_of(tmp_path).changed
     path.write_text("as committed")
+    subprocess.run([*git, "config", "status.showUntrackedFiles", "no"], check=True)
     (path.parent / "new").write_text("")
     assert source_of(tmp_path).changed
+    (tmp_path / ".git" / "index").write_bytes(b"no index")
+    with pytest.raises(ImageError, match="git does not say whether"):
+        source_of(tmp_path)
 
 
 def test_a_package_that_nobody_wants_cannot_be_left_out(bench: Bench, base: Path, tmp_path: Path) -> None:
