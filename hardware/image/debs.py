@@ -25,6 +25,8 @@ _KEPT = "/copyright"
 _MAX_BYTES = 300 * 1024 * 1024
 _LIMIT_S = 300
 _INFO = "/var/lib/dpkg/info"
+_THERE = re.compile(r"\S+ ok (installed|unpacked|half-configured|triggers-awaited|triggers-pending)")
+"""dpkg(1): in these states a package's files are there."""
 _STATUS = "/var/lib/dpkg/status"
 
 
@@ -119,7 +121,7 @@ def packages_of(status: str) -> list[Package]:
     found = set()
     for stanza in status.split("\n\n"):
         fields = dict(re.findall(r"^(Package|Version|Architecture|Status): (.*)$", stanza, re.MULTILINE))
-        if "Package" in fields and re.fullmatch(r"\S+ ok (installed|unpacked)", fields.get("Status", "")):
+        if "Package" in fields and _THERE.fullmatch(fields.get("Status", "")):
             found.add(Package(fields["Package"], fields.get("Version", ""), fields.get("Architecture", "")))
     return sorted(found)
 

@@ -56,11 +56,14 @@ def bill(
     ]  # fmt: skip
     debs = list(debs)
     replaced = {deb.name for deb in debs}
-    for package in there:
-        if package.name not in replaced:
-            purl = _deb(package.name, package.version, package.architecture, release)
-            ref = f"base:{package.name}:{package.architecture}"
-            parts.append(Component(name=package.name, version=package.version, purl=purl, bom_ref=ref))
+    bases = [
+        Component(
+            name=package.name, version=package.version,
+            purl=_deb(package.name, package.version, package.architecture, release),
+            bom_ref=f"base:{package.name}:{package.architecture}",
+        )
+        for package in there if package.name not in replaced
+    ]  # fmt: skip
     for wheel in wheels:
         purl = PackageURL("pypi", None, wheel.name, wheel.version, {"file_name": wheel.filename})
         parts.append(
@@ -79,10 +82,11 @@ def bill(
                 name=deb.name, version=deb.version, purl=purl, bom_ref=f"deb:{deb.name}", hashes=[_sha256(deb.digest)]
             )
         )
-    made = Bom(components=parts, serial_number=uuid.uuid5(_NAMESPACE, image))
+    made = Bom(components=[*parts, *bases], serial_number=uuid.uuid5(_NAMESPACE, image))
     made.metadata.component = subject
     made.metadata.timestamp = datetime.fromtimestamp(epoch_s, UTC)
     made.dependencies.add(Dependency(subject.bom_ref, [Dependency(part.bom_ref) for part in parts]))
+    made.dependencies.add(Dependency(parts[1].bom_ref, [Dependency(part.bom_ref) for part in bases]))
     text = JsonV1Dot6(made).output_as_string()
     return json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

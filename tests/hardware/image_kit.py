@@ -17,6 +17,16 @@ from tools.soak.arm.card import BOOT_FILES, CMDLINE, make_card, run
 
 MIB = 1024 * 1024
 EPOCH_S = 1_780_000_000
+# What is there, in each of dpkg's states in which it is; what is not; and what an image brings anew.
+STATUS = "".join(
+    f"Package: {name}\nStatus: install ok {state}\nArchitecture: {architecture}\nVersion: {version}\n\n"
+    for name, state, architecture, version in (
+        ("base-files", "installed", "arm64", "1"), ("libc6", "triggers-pending", "arm64", "2.41-12+deb13u1"),
+        ("libc6", "installed", "armhf", "2.41-12+deb13u1"), ("python3.13", "half-configured", "arm64", "3.13.5-2"),
+        ("tzdata", "triggers-awaited", "all", "2026a-0"), ("exim4", "config-files", "all", "4"),
+        ("rfkill", "installed", "arm64", "1"),
+    )
+)  # fmt: skip
 SHADOW = "root:$y$j9T$secret:20000:0:99999:7:::\npi:$6$also:20000:0:99999:7:::\nnobody:*:20000:0:99999:7:::\n"
 
 
@@ -47,7 +57,7 @@ def root_files(codename: str = "trixie", python: str = "3.13") -> dict[str, byte
         "usr/bin/python3": f"->python{python}",
         "lib": "->usr/lib",
         "usr/lib/systemd/system/nftables.service": "[Unit]\n",
-        "var/lib/dpkg/status": "Package: base-files\nStatus: install ok installed\nArchitecture: arm64\nVersion: 1\n\n",
+        "var/lib/dpkg/status": STATUS,
         "home/pi/.bashrc": "# nothing\n",
     }
 

@@ -290,9 +290,16 @@ def test_what_lies_beside_it(card: Card) -> None:
         {"alg": "SHA-256", "content": hashlib.sha256(wheel.read_bytes()).hexdigest()}
     ]
     assert parts["deb:nftables"]["purl"] == "pkg:deb/debian/nftables@1:2.0-1?arch=arm64&distro=trixie"
-    base = [part for ref, part in parts.items() if ref.startswith("base:")]
-    assert base
-    assert all(part["purl"].startswith("pkg:deb/debian/") and part["version"] for part in base)
+    assert {part["purl"] for ref, part in parts.items() if ref.startswith("base:")} == {
+        "pkg:deb/debian/base-files@1?arch=arm64&distro=trixie",
+        "pkg:deb/debian/libc6@2.41-12%2Bdeb13u1?arch=arm64&distro=trixie",
+        "pkg:deb/debian/libc6@2.41-12%2Bdeb13u1?arch=armhf&distro=trixie",
+        "pkg:deb/debian/python3.13@3.13.5-2?arch=arm64&distro=trixie",
+        "pkg:deb/debian/tzdata@2026a-0?arch=all&distro=trixie",
+    }
+    needs = {item["ref"]: set(item.get("dependsOn", ())) for item in bill["dependencies"]}
+    assert needs["base"] == {ref for ref in parts if ref.startswith("base:")}
+    assert needs["image"] == parts.keys() - needs["base"], "what the base brings hangs from the base"
     assert not list(image.parent.glob(".image-*")), "nothing half-made is left"
 
 
