@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ GROUPS = ("gpio", "video", "audio", "i2c", "dialout", "tss", "netdev", "tty", "s
 _SYSTEM_IDS = range(999, 199, -1)
 _NOLOGIN = "/usr/sbin/nologin"
 _LOCKED = "!*"
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ def harden(base: Accounts, *, users: Iterable[str] = ()) -> Accounts:
     passwd, group = _lines(base.passwd, 7, "passwd"), _lines(base.group, 4, "group")
     if any(fields[0] == USER for fields in (*passwd, *group)):
         raise ImageError(f"the base has a user or group {USER} already: it is no base, or was made to deceive")
+    _check_numbers(passwd, 4, "passwd")
+    _check_numbers(group, 3, "group")
     groups = {fields[0] for fields in group}
     people = {fields[0] for fields in passwd}
     for name in (*GROUPS, USER, *users):
@@ -65,6 +69,15 @@ def harden(base: Accounts, *, users: Iterable[str] = ()) -> Accounts:
     admins = {fields[0]: fields for fields in _lines(base.gshadow, 4, "gshadow")}
     gshadow = [[fields[0], "!", "", admins.get(fields[0], ["", "", "", fields[3]])[3]] for fields in group]
     return Accounts(_text(passwd), _text(shadow), _text(group), _text(gshadow))
+
+
+def _check_numbers(lines: list[list[str]], until: int, name: str) -> None:
+    """See that a number is one, and that root's own has no second name: a service's user would be root by it."""
+    for fields in lines:
+        if not all(_NUMBER.fullmatch(number) for number in fields[2:until]):
+            raise ImageError(f"/etc/{name} of the base has no number for {fields[0]}; take it unchanged")
+        if fields[2] == "0" and fields[0] != "root":
+            raise ImageError(f"/etc/{name} of the base has root's number for {fields[0]}; take it unchanged")
 
 
 def _free(group: list[list[str]], passwd: list[list[str]]) -> int:

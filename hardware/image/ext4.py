@@ -258,7 +258,8 @@ class Ext4:
             status = seen.get(entry.path)
             if entry.is_folder and status is not None and stat.S_ISDIR(status.mode):
                 continue
-            if status is None or (status.mode, status.uid, status.gid) != (entry.mode, entry.uid, entry.gid):
+            wanted = (entry.mode, entry.uid, entry.gid, entry.data.decode() if entry.is_link else "")
+            if status is None or (status.mode, status.uid, status.gid, status.target) != wanted:
                 raise ImageError(
                     f"{entry.path} did not come into the image as it should; is this disk full or failing?"
                 )

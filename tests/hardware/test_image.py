@@ -35,6 +35,7 @@ from tools.soak.arm.card import CMDLINE, SIGNATURE, run
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = "/etc/systemd/system"
+NETWORKS = "etc/NetworkManager/system-connections"
 
 
 class Card:
@@ -410,6 +411,10 @@ def _debian(bench: Bench) -> None:
         (lambda bench: bench.files.update({"usr/bin/python3": "->pypy", "usr/bin/pypy": elf()}), "its Python is pypy"),
         (lambda bench: bench.files.update({"etc/passwd": "root:x:0\n"}), "/etc/passwd of the base is not"),
         (lambda bench: bench.files.update({"usr/bin/python3": "->python3"}), "go round in a circle"),
+        (lambda bench: bench.files.update({"etc/sudoers.d/a\nb": "pi ALL"}), "a file of an impossible name"),
+        (lambda bench: bench.files.update({"etc/sudoers.d/\udcff": "pi ALL"}), "cannot be removed"),
+        (lambda bench: bench.files.update({f"{NETWORKS}/debugfs: stat x": ""}), "cannot be told from what debugfs"),
+        (lambda bench: bench.files.update({"etc/group": "root:x:0:\ngpio:x:0:pi\n"}), "has root's number for gpio"),
         (lambda bench: setattr(bench, "cmdline", "console=tty1\n"), "does not name the root by its PARTUUID"),
         (lambda bench: setattr(bench, "cmdline", CMDLINE.replace("9a8b", "0000")), "names the root of another card"),
     ],

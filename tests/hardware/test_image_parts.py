@@ -97,6 +97,15 @@ def test_accounts_that_are_there_stay_and_ours_come() -> None:
         (made, "has a user or group getuige already"),
         (replace(base, passwd=base.passwd + "getuige:x:0:0::/:/bin/sh\n"), "has a user or group getuige already"),
         (replace(base, group=base.group + "".join(f"g{n}:x:{n}:\n" for n in range(200, 1000))), "no number left"),
+        (
+            replace(base, passwd=base.passwd + "tss:x:abc:7::/:/bin/sh\n"),
+            "/etc/passwd of the base has no number for tss",
+        ),
+        (replace(base, passwd=base.passwd + "old:x:0999:7::/:/bin/sh\n"), "has no number for old"),
+        (replace(base, passwd=base.passwd + "old:x:7:²::/:/bin/sh\n"), "has no number for old"),
+        (replace(base, group=base.group + "i2c:x::pi\n"), "/etc/group of the base has no number for i2c"),
+        (replace(base, passwd=base.passwd + "tss:x:0:7::/:/bin/sh\n"), "has root's number for tss"),
+        (replace(base, group=base.group + "video:x:0:pi\n"), "/etc/group of the base has root's number for video"),
     ):
         with pytest.raises(ImageError, match=why):
             harden(spoilt)
@@ -309,6 +318,10 @@ def test_a_link_that_leads_far_is_followed(root: Ext4) -> None:
     assert root.look(["/near"])["/near"].target == far
     assert root.read("/near/it") == b"it"
     assert root.names("/near") == ["it"]
+    elsewhere = Overlay()
+    elsewhere.add([link("/near", f"{far}s")])
+    with pytest.raises(ImageError, match="/near did not come into the image as it should"):
+        root.verify(elsewhere)
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a/b"])
