@@ -17,6 +17,7 @@ from hardware.flash.writer import Image, load_image, write
 
 _FAILED, _UNUSABLE = 1, 2
 _GOOD = "written, and read back the same"
+_KEPT = f"{_GOOD}; it cannot drop what it held before, and behind the image that is still there (docs/FLASH.md)"
 
 
 def main(arguments: Sequence[str] | None = None, ask: Callable[[str], str] = input) -> int:
@@ -56,7 +57,7 @@ def _write(path: Path, devices: list[Path], *, yes: bool, ask: Callable[[str], s
     said = _write_all(image, targets)
     for target in targets:
         sys.stdout.write(f"{target.path}: {said.get(target.path, 'FAILED: it was not begun')}\n")
-    return 0 if all(said.get(target.path) == _GOOD for target in targets) else _FAILED
+    return 0 if all(said.get(target.path) in (_GOOD, _KEPT) for target in targets) else _FAILED
 
 
 def _answer(ask: Callable[[str], str], question: str) -> str:
@@ -80,13 +81,13 @@ def _write_all(image: Image, targets: list[Target]) -> dict[Path, str]:
                 def done(what: str, count: int) -> None:
                     bar.update(task, advance=count, description=f"{target.path} {what}")
 
-                write(image, target, done)
+                dropped = write(image, target, done)
             except FlashError as error:
                 said[target.path] = f"FAILED: {error}"
             except Exception as error:  # noqa: BLE001 - whatever it is, this card is not good and the others go on
                 said[target.path] = f"FAILED: {type(error).__name__}: {error}; write it again"
             else:
-                said[target.path] = _GOOD
+                said[target.path] = _GOOD if dropped or not target.block else _KEPT
 
         threads = [threading.Thread(target=one, args=(target,), name=f"flash-{target.path.name}") for target in targets]
         for thread in threads:

@@ -77,15 +77,17 @@ def _check_sum(path: Path, digest: bytes) -> None:
         raise FlashError(f"{path} is not what {beside.name} says: it was damaged or changed; fetch or make it again")
 
 
-def write(image: Image, target: Target, progress: Callable[[str, int], None]) -> None:
+def write(image: Image, target: Target, progress: Callable[[str, int], None]) -> bool:
     """Write and check; `progress` gets ``writing`` or ``checking``, and bytes done since.
+
+    Return whether the card took the order to drop all that it held before.
 
     Raises:
         FlashError: the card was pulled, refuses, or does not hold what was written.
     """
     where = target.path
     try:
-        _copy(image, target, progress)
+        dropped = _copy(image, target, progress)
         found = _read_back(image, target, progress)
     except OSError as error:
         raise FlashError(
@@ -93,16 +95,16 @@ def write(image: Image, target: Target, progress: Callable[[str, int], None]) ->
         ) from None
     if found != image.digest:
         raise FlashError(f"{where} does not hold what was written: the card is worn or a fake; throw it away")
+    return dropped
 
 
-def _copy(image: Image, target: Target, progress: Callable[[str, int], None]) -> None:
+def _copy(image: Image, target: Target, progress: Callable[[str, int], None]) -> bool:
     # O_EXCL on a block device: whoever mounts it meanwhile is told that it is busy.
     flags = os.O_WRONLY | os.O_CLOEXEC | (os.O_EXCL if target.block else 0)
     fd = os.open(target.path, flags)
     digest = hashlib.sha256()
     try:
-        if target.block:
-            _forget(fd, target)
+        dropped = target.block and _forget(fd, target)
         with image.path.open("rb") as source:
             buffer = memoryview(bytearray(_BLOCK_BYTES))
             while count := source.readinto(buffer):
@@ -116,12 +118,17 @@ def _copy(image: Image, target: Target, progress: Callable[[str, int], None]) ->
         os.close(fd)
     if digest.digest() != image.digest:
         raise FlashError(f"the image {image.path} changed while it was written: write {target.path} again")
+    return dropped
 
 
-def _forget(fd: int, target: Target) -> None:
+def _forget(fd: int, target: Target) -> bool:
     """Have the card drop what it held: behind the image's end there may be another device's keys."""
-    with contextlib.suppress(OSError):  # not every card or reader can; docs/FLASH.md says what is left then
+    try:
         fcntl.ioctl(fd, _BLKDISCARD, struct.pack("=QQ", 0, target.size_bytes))
+    except OSError:
+        # Not every card or reader can: docs/FLASH.md says what is left then. One that was pulled is noticed next.
+        return False
+    return True
 
 
 def _read_back(image: Image, target: Target, progress: Callable[[str, int], None]) -> bytes:

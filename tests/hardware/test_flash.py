@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -237,20 +239,49 @@ def test_only_a_card_that_was_read_back_is_called_written(
     assert f"{odd}: written" in capsys.readouterr().out
 
 
-def test_what_the_card_held_is_dropped_first(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, Any]] = []
+class Reader:
+    """Answers ioctl(2) as a card reader does; a file is what the card holds."""
 
-    def ioctl(_fd: int, request: int, argument: Any = 0) -> int:
-        asked.append((request, argument))
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, refuses: int = 0) -> None:
+        self.asked: list[tuple[int, Any]] = []
+        self._refuses = refuses
+        monkeypatch.setattr("hardware.flash.writer.fcntl.ioctl", self.ioctl)
+        monkeypatch.setattr("hardware.flash.__main__.look_at", self.look_at)
+
+    def ioctl(self, fd: int, request: int, argument: Any = 0) -> int:
+        self.asked.append((request, argument))
         if request == 0x1277:
-            raise OSError(95, "Operation not supported")
+            if self._refuses:
+                raise OSError(self._refuses, os.strerror(self._refuses))
+            at, count = struct.unpack("=QQ", argument)
+            assert os.pwrite(fd, bytes(count), at) == count
         return 0
 
-    monkeypatch.setattr("hardware.flash.writer.fcntl.ioctl", ioctl)
+    def look_at(self, path: Path, _image_bytes: int) -> Target:
+        return Target(path, path.stat().st_size, "", "", block=True)
+
+
+def test_what_the_card_held_is_dropped_first(
+    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader, target = Reader(monkeypatch), card(tmp_path)
+    assert main(["write", "--yes", "--image", str(image), "--device", str(target)]) == 0
+    size = 12 * 1024 * 1024
+    assert reader.asked[0] == (0x1277, (0).to_bytes(8, "little") + size.to_bytes(8, "little"))
+    assert target.read_bytes() == image.read_bytes().ljust(size, b"\0"), "nothing of before is behind the image"
+    assert capsys.readouterr().out.endswith(f"{target}: written, and read back the same\n")
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOTTY, errno.EREMOTEIO, errno.EIO])
+def test_a_card_that_cannot_drop_what_it_held_is_written_and_named(
+    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    Reader(monkeypatch, refuses=number)
     target = card(tmp_path)
-    write(load_image(image), Target(target, 12 * 1024 * 1024, "", "", block=True), lambda _what, _count: None)
-    assert asked[0] == (0x1277, (0).to_bytes(8, "little") + (12 * 1024 * 1024).to_bytes(8, "little"))
-    assert target.read_bytes()[:SIZE] == image.read_bytes()
+    assert main(["write", "--yes", "--image", str(image), "--device", str(target)]) == 0
+    assert target.read_bytes() == image.read_bytes().ljust(12 * 1024 * 1024, b"\xff")
+    assert capsys.readouterr().out.endswith("; it cannot drop what it held before, and behind the image that is still "
+                                            "there (docs/FLASH.md)\n")  # fmt: skip
 
 
 def test_it_runs_as_a_program(tmp_path: Path, image: Path) -> None:
