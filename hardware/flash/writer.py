@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hardware.flash.errors import FlashError
 from hardware.flash.target import Target
+from hardware.image.disk import FAT32, LINUX, parse_three
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 _BLKFLSBUF = 0x1261
@@ -62,6 +63,10 @@ def _check_table(path: Path, sector: bytes) -> None:
         raise FlashError(f"the image {path} is compressed: unpack it first, for a card starts from what is written")
     if len(sector) < _SECTOR_BYTES or sector[510:] != b"\x55\xaa":
         raise FlashError(f"{path} is no image of a card: it has no partition table")
+    if [part.kind for part in parse_three(sector)] not in ([kind, LINUX, LINUX] for kind in FAT32):
+        raise FlashError(
+            f"{path} is not an image of a device, which has three partitions: give what `make image` made, not the base"
+        )
 
 
 def _check_sum(path: Path, digest: bytes) -> None:

@@ -18,6 +18,7 @@ from hardware.flash.__main__ import main
 from hardware.flash.errors import FlashError
 from hardware.flash.target import Places, Target, look_at
 from hardware.flash.writer import Image, load_image, write
+from hardware.image.disk import Partition, with_table
 
 SIZE = 9 * 1024 * 1024 + 512
 
@@ -26,9 +27,14 @@ SIZE = 9 * 1024 * 1024 + 512
 def image(tmp_path: Path) -> Path:
     path = tmp_path / "bodycam.img"
     made = bytearray(os.urandom(SIZE))
-    made[510:512] = b"\x55\xaa"
+    made[:512] = table(3)
     path.write_bytes(made)
     return path
+
+
+def table(count: int) -> bytes:
+    parts = [Partition(0x0C, 2048, 8192), Partition(0x83, 10240, 4096), Partition(0x83, 14336, 4096)]
+    return with_table(os.urandom(446).ljust(512, b"\0"), parts[:count])
 
 
 def card(tmp_path: Path, name: str = "card", size: int = 12 * 1024 * 1024) -> Path:
@@ -199,6 +205,7 @@ def test_what_is_no_image_of_a_card_is_not_written(
     os.link(target, tmp_path / "again")
     for name, data in {
         "empty": b"", "text": b"hello\n", "noise": bytes(1024), "packed": b"\xfd7zXZ\0" + bytes(1000),
+        "base": table(2) + bytes(1000), "stick": table(1) + bytes(1000),
     }.items():  # fmt: skip
         (tmp_path / name).write_bytes(data)
     for source, targets, says in (
@@ -206,6 +213,8 @@ def test_what_is_no_image_of_a_card_is_not_written(
         ("text", ["card"], "no partition table"),
         ("noise", ["card"], "no partition table"),
         ("packed", ["card"], "is compressed: unpack it first"),
+        ("base", ["card"], "give what `make image` made, not the base"),
+        ("stick", ["card"], "is not an image of a device"),
         ("fifo", ["card"], "is no file"),
         (".", ["card"], "is no file"),
         ("none", ["card"], "cannot read the image"),
