@@ -108,8 +108,9 @@ def fetch(wanted: list[Pin], python: str, folder: Path) -> None:
     ]
     platforms = [f"manylinux_2_{minor}_aarch64" for minor in range(_GLIBC[python], 16, -1)]
     platforms += ["manylinux2014_aarch64", "linux_aarch64", "any"]
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-               "--require-hashes", "--only-binary", ":all:", "--python-version", python, "--implementation", "cp",
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-cache-dir",
+               "--no-deps", "--require-hashes", "--only-binary", ":all:", "--python-version", python,
+               "--implementation", "cp",
                *(f"--abi={abi}" for abi in (f"cp{python.replace('.', '')}", "abi3", "none")),
                *(f"--platform={name}" for name in platforms)]  # fmt: skip
     with tempfile.TemporaryDirectory(dir=folder) as held:

@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -677,3 +678,25 @@ def test_a_package_that_nobody_wants_cannot_be_left_out(bench: Bench, base: Path
     order = replace(bench.order(base), output=tmp_path / "out.img", leave_out=frozenset({"nftabels"}))
     with pytest.raises(ImageError, match=r"nftabels is not among the packages that an image has: .*nftables"):
         bench.build(order)
+
+
+def test_making_an_image_installs_nothing(tmp_path: Path) -> None:
+    """What ``make image`` would run, with nothing to set up: the builder, and nothing else."""
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", "-o", ".venv/.installed", "image", "BASE=a", "BOARD=b", "OUTPUT=c"],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ['.venv/bin/python -m hardware.image --base "a" --board "b" --output "c" ']
+
+
+def test_room_is_reckoned_by_what_a_compressed_base_becomes(
+    bench: Bench, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = tmp_path / "base.img.xz"
+    packed.write_bytes(lzma.compress(base.read_bytes(), preset=0))
+    free = 2 * base.stat().st_size - 1
+    assert free > 3 * packed.stat().st_size
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=free))
+    with pytest.raises(ImageError, match=rf"has {free >> 20} MiB free, and about \d+ are needed: make room"):
+        bench.build(replace(bench.order(packed), output=tmp_path / "out.img"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base.img.xz"]
