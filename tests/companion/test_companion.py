@@ -111,7 +111,7 @@ def test_a_dimmed_light_keeps_the_camera(controller: Controller, pi: Pi) -> None
     record(pi)
     pi.light.light(0.05)
     pi.until(lambda: (status := pi.link.status) is not None and status.level == 50)
-    assert pi.power.powered
+    pi.until(lambda: pi.power.powered)
     assert controller.driven(CAMERA_PIN) == ["0", "1"], "never cut, not for a moment"
 
 
