@@ -82,7 +82,7 @@ class Parts:
                 from drivers.camera.kernel_sensor import KernelSensor
                 from drivers.camera.late import LateCamera
 
-                return LateCamera(Picamera2Camera(), KernelSensor(sensor).bind)
+                return LateCamera(Picamera2Camera(keep_open=False), KernelSensor(sensor).bind)
             case "v4l2":
                 from drivers.camera.v4l2_camera import V4l2Camera, VideoSource
 

@@ -88,11 +88,18 @@ class Picamera2Camera:
         self,
         *,
         camera_number: int = 0,
+        keep_open: bool = True,
         load: Callable[[], Picamera2Parts] = load_picamera2,
         stall_ns: int = STALL_NS,
         now: Callable[[], int] = time.monotonic_ns,
     ) -> None:
+        """`keep_open`: whether a stopped camera stays open, which starts it sooner; not where it loses its power then.
+
+        The kernel sets a lens up when it is opened, and writes its position only where that changes: one that was
+        without power meanwhile would stay where it fell.
+        """
         self._camera_number = camera_number
+        self._keep_open = keep_open
         self._load = load
         self._now = now
         self._delivery: Delivery[AccessUnit] = Delivery(
@@ -215,7 +222,7 @@ class Picamera2Camera:
             self._lost = f"camera: {error}"
         finally:
             self._delivery.close()
-        if failed is not None:  # the next start begins with a newly opened camera
+        if failed is not None or not self._keep_open:  # the next start begins with a newly opened camera
             self._let_go()
 
     def _let_go(self) -> None:

@@ -161,6 +161,19 @@ def test_start_and_stop_again_keep_the_camera_open_and_configured(bench: Bench) 
     assert bench.camera.calls.count("configure") == 2
 
 
+def test_a_camera_that_loses_its_power_is_opened_anew_at_each_start(bench: Bench) -> None:
+    driver = Picamera2Camera(keep_open=False, load=bench.load, now=lambda: bench.now_ns)
+    for number in (1, 2):
+        driver.start(FORMAT, bench.units.append)
+        bench.camera.encoder.send(bench.now_ns, True)
+        driver.stop()
+        assert bench.camera.calls[-3:] == ["stop", "stop_encoder", "close"], "closed while it has power yet"
+        assert len(bench.cameras) == number
+    driver.stop()
+    assert [camera.calls.count("close") for camera in bench.cameras] == [1, 1]
+    assert len(bench.units) == 2
+
+
 def test_a_second_start_is_an_error(bench: Bench) -> None:
     bench.driver.start(FORMAT, bench.units.append)
     with pytest.raises(DriverError, match="running already"):
