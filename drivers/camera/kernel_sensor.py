@@ -30,39 +30,38 @@ class KernelSensor:
         *,
         sys: Path = Path("/sys"),
         dev: Path = Path("/dev"),
+        udev: Path = Path("/run/udev/data"),
         wait_s: float = _WAIT_S,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`wait_s`: how long it may take to answer after its power came, and its device files to be ours."""
+        """`wait_s`: how long it may take to answer after its power came, and to be a camera that programs find."""
         self.name = name
         self._bus = sys / "bus" / "i2c"
         self._dev = dev
+        self._udev = udev
         self._wait_s = wait_s
         self._monotonic = monotonic
         self._sleep = sleep
 
     def bind(self) -> None:
-        """Bind its driver, unless it is bound. The sensor must have power.
+        """Bind its driver, unless it is bound, and wait until libcamera can find it. The sensor must have power.
 
         Raises:
-            DriverError: the kernel knows no such sensor, may not be asked, or finds none.
+            DriverError: the kernel knows no such sensor, may not be asked, finds none, or makes no camera of it.
         """
         device = self._find()
-        if (device / "driver").exists():
-            return
         ends_s = self._monotonic() + self._wait_s
-        while (trouble := self._try(device)) is not None:
+        while not (device / "driver").exists() and (trouble := self._try(device)) is not None:
             if self._monotonic() >= ends_s:
                 raise DriverError(
                     f"camera: the sensor {self.name} does not answer ({trouble}) although it has power; check the "
                     "ribbon, and that this is the module that the board's profile names"
                 )
             self._sleep(_LOOK_S)
-        # udev gives the new device files to our group a moment after they are there.
-        while (closed := self._closed()) is not None:
+        while (trouble := self._unready(device)) is not None:
             if self._monotonic() >= ends_s:
-                raise DriverError(f"camera: {closed} may not be opened; check the udev rules (90-getuige.rules)")
+                raise DriverError(f"camera: the sensor {self.name} answers, but {trouble}")
             self._sleep(_LOOK_S)
 
     def _find(self) -> Path:
@@ -95,7 +94,21 @@ class KernelSensor:
             os.close(descriptor)
         return None
 
-    def _closed(self) -> Path | None:
-        """Return a device file that is there and not ours to open yet."""
-        nodes = [node for pattern in _NODES for node in self._dev.glob(pattern)]
-        return next((node for node in sorted(nodes) if not os.access(node, os.R_OK | os.W_OK)), None)
+    def _unready(self, device: Path) -> str | None:
+        """Return why libcamera would not find it yet, or None.
+
+        The receiver makes device files when sensor and lens are both there. udev gives them to our group, and then puts
+        them on its record, a moment later; libcamera passes over what is not on that record.
+        """
+        if not any((device / "video4linux").glob("v4l-subdev*")):
+            return "no camera came of it: its lens or its receiver is missing; check dtoverlay in config.txt"
+        for node in sorted(node for pattern in _NODES for node in self._dev.glob(pattern)):
+            try:
+                number = node.stat().st_rdev
+            except OSError:  # gone again
+                continue
+            if not os.access(node, os.R_OK | os.W_OK):
+                return f"{node} may not be opened; check the udev rules (90-getuige.rules)"
+            if not (self._udev / f"c{os.major(number)}:{os.minor(number)}").exists():
+                return f"udev does not know of {node}; is systemd-udevd running?"
+        return None

@@ -23,7 +23,7 @@ class Kernel:
     """One I2C bus with a clock chip and a sensor, and what a write to the driver's ``bind`` does."""
 
     def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.sys, self.dev = base / "sys", base / "dev"
+        self.sys, self.dev, self.udev = base / "sys", base / "dev", base / "udev"
         self.bus = self.sys / "bus" / "i2c"
         self.driver = self.bus / "drivers" / "imx708"
         self.driver.mkdir(parents=True)
@@ -33,6 +33,9 @@ class Kernel:
             (self.bus / "devices" / device / "name").write_text(f"{name}\n")
         (self.bus / "devices" / "i2c-10").mkdir()
         self.dev.mkdir()
+        self.udev.mkdir()
+        self.lens = True
+        self.udev_delay_s = 0.0
         self.answers: Callable[[], int] = lambda: 0
         self.asked: list[bytes] = []
         self.now_s = 0.0
@@ -40,8 +43,9 @@ class Kernel:
 
     def sensor(self) -> KernelSensor:
         return KernelSensor(
-            "imx708", sys=self.sys, dev=self.dev, wait_s=1.0, monotonic=lambda: self.now_s, sleep=self._sleep
-        )
+            "imx708", sys=self.sys, dev=self.dev, udev=self.udev, wait_s=1.0, monotonic=lambda: self.now_s,
+            sleep=self._sleep,
+        )  # fmt: skip
 
     @property
     def bound(self) -> bool:
@@ -49,15 +53,29 @@ class Kernel:
 
     def _sleep(self, seconds: float) -> None:
         self.now_s += seconds
+        if (self.dev / "video0").exists() and self.now_s >= self.udev_delay_s:
+            self.record()
+
+    def record(self) -> None:
+        """Do as udev, when it is through with a device: these are plain files, and so have no number."""
+        (self.udev / "c0:0").write_text("I:1\n")
 
     def _write(self, descriptor: int, data: bytes) -> int:
         assert Path(f"/proc/self/fd/{descriptor}").readlink() == self.driver / "bind"
         self.asked.append(data)
         if number := self.answers():
             raise OSError(number, os.strerror(number))
-        (self.bus / "devices" / "10-001a" / "driver").symlink_to(self.driver)
-        (self.dev / "video0").write_text("")
+        self.bind()
+        if self.lens:
+            self.make_camera()
         return len(data)
+
+    def bind(self) -> None:
+        (self.bus / "devices" / "10-001a" / "driver").symlink_to(self.driver)
+
+    def make_camera(self) -> None:
+        (self.bus / "devices" / "10-001a" / "video4linux" / "v4l-subdev0").mkdir(parents=True)
+        (self.dev / "video0").write_text("")
 
 
 @pytest.fixture
@@ -81,10 +99,36 @@ def test_it_may_take_a_moment_to_wake(kernel: Kernel) -> None:
 
 def test_somebody_else_may_have_bound_it_meanwhile(kernel: Kernel) -> None:
     def busy() -> int:
-        (kernel.bus / "devices" / "10-001a" / "driver").symlink_to(kernel.driver)
+        kernel.bind()
+        kernel.make_camera()
         return errno.EBUSY
 
     kernel.answers = busy
+    kernel.sensor().bind()
+
+
+def test_it_waits_until_udev_is_through_with_the_camera(kernel: Kernel) -> None:
+    """Also where it was bound already, by a process that has just ended."""
+    kernel.udev_delay_s = 0.5
+    kernel.sensor().bind()
+    assert kernel.now_s == pytest.approx(0.5, abs=0.05)
+    (kernel.udev / "c0:0").unlink()
+    kernel.udev_delay_s = 0.8
+    kernel.sensor().bind()
+    assert kernel.now_s == pytest.approx(0.8, abs=0.05)
+    assert kernel.asked == [b"10-001a"]
+    kernel.udev_delay_s = 99.0
+    (kernel.udev / "c0:0").unlink()
+    with pytest.raises(DriverError, match=r"imx708 answers, but udev does not know of .*video0; is systemd-udevd"):
+        kernel.sensor().bind()
+
+
+def test_a_sensor_of_which_no_camera_comes(kernel: Kernel) -> None:
+    kernel.lens = False
+    with pytest.raises(DriverError, match=r"imx708 answers, but no camera came of it: its lens or its receiver"):
+        kernel.sensor().bind()
+    assert kernel.now_s == pytest.approx(1.0, abs=0.05)
+    kernel.make_camera()
     kernel.sensor().bind()
 
 
