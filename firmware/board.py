@@ -148,5 +148,20 @@ def _check(path: Path, board: Board) -> None:
         raise SettingsError(f"{path}: there is no [companion], which {', '.join(owned)} need; give its port")
     if board.companion is not None and not {"indicator", "button"} <= set(owned):
         raise SettingsError(f"{path}: [companion]: it owns light and button together, whose drivers say otherwise")
+    _check_sensor(path, board)
     for clash in clashes(board):
         raise SettingsError(f"{path}: {clash}")
+
+
+def _check_sensor(path: Path, board: Board) -> None:
+    """A camera without power at boot is found only if profile, firmware and kernel mean the same sensor."""
+    sensor = board.camera.sensor
+    if sensor is None:
+        if board.camera.driver == "picamera2" and board.camera_power.driver == "companion":
+            raise SettingsError(f"{path}: [camera] lacks 'sensor': it has no power when the kernel looks for it")
+        return
+    overlay = f"dtoverlay={sensor}"
+    wanted = {"camera_auto_detect=0", overlay}
+    given = {overlay if line.startswith(f"{overlay},") else line for line in board.config_txt}
+    for line in sorted(wanted - given):
+        raise SettingsError(f"{path}: camera.sensor is {sensor!r}, but config_txt lacks {line!r}")

@@ -165,6 +165,9 @@ def test_what_is_not_toml(tmp_path: Path, data: bytes) -> None:
         (PI4, "pin = 17", "pin = 26", "BCM 26 is used twice: by indicator (sense) and button (contact)"),
         (PI4, "sense_pin = 26", "sense_pin = 16", "BCM 16 is used twice: by indicator (sense) and microphone"),
         (ZERO, 'sensor = "imx708"', 'sensor = "../x"', "camera.sensor: '../x' is not the name of a driver"),
+        (ZERO, 'sensor = "imx708"', "", "[camera] lacks 'sensor': it has no power when the kernel looks for it"),
+        (ZERO, 'sensor = "imx708"', 'sensor = "imx219"', "'imx219', but config_txt lacks 'dtoverlay=imx219'"),
+        (ZERO, '"camera_auto_detect=0",', "", "'imx708', but config_txt lacks 'camera_auto_detect=0'"),
         (PI4, "pin = 17", "pin = 2", "BCM 2 is used twice"),
         (PI4, "pin = 17", "pin = 15", "BCM 15 is used twice: by button (contact) and gnss (RXD)"),
         (PI4, "pin = 17", "pin = 21", "BCM 21 is used twice"),
@@ -211,6 +214,11 @@ def test_two_serial_parts_cannot_share_the_headers_uart(tmp_path: Path) -> None:
     text = changed(text, "/dev/ttyAMA0", "/dev/ttyACM0")
     board = load_board(written(tmp_path, text))
     assert [wire.signal for wire in wires(board) if wire.part == "gnss"] == ["USB"]
+
+
+def test_another_sensor_with_what_its_overlay_is_told(tmp_path: Path) -> None:
+    text = changed(changed(ZERO, 'sensor = "imx708"', 'sensor = "imx219"'), "=imx708", "=imx219,rotation=0")
+    assert load_board(written(tmp_path, text)).camera.sensor == "imx219"
 
 
 @pytest.mark.parametrize(("board", "late"), [("zero2w", True), ("pi4", False)])

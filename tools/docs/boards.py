@@ -81,6 +81,13 @@ def page(board: Board) -> str:
     ]
     if board.config_txt:
         lines += ["", "## In the Pi's `config.txt`", "", "```", *board.config_txt, "```"]
+    if (sensor := board.camera.sensor) is not None:
+        lines += [
+            "",
+            f"The camera has no power while Linux starts, so its sensor is named: `dtoverlay={sensor}` above, and",
+            "`sensor` under `[camera]`. With another module change both in the profile before the image is made",
+            "(`imx708`: Camera Module 3; `imx219`: 2; `imx477`: High Quality). No board has started a camera so yet.",
+        ]
     return "\n".join([*lines, ""])
 
 
