@@ -342,6 +342,26 @@ def test_what_nobody_shall_plug_in_is_let_go_of(interface: str, stays: bool) -> 
     assert denied is not stays
 
 
+MODULE_OF = {
+    "video4linux": "videodev", "media": "mc", "alsa": "snd", "i2c": "i2c-dev", "ttyUSB": "usbserial",
+    "ttyACM": "cdc-acm", "tpm": "tpm",
+}  # fmt: skip
+"""What owns a kind of device, where Raspberry Pi's kernels have that as a module (bcm2711_defconfig)."""
+BUILT_IN = {"gpiochip", "dma_heap", "ttyAMA", "ttyS", "rtc"}
+
+
+@pytest.mark.parametrize("unit", ["getuige", "getuige-console"])
+def test_every_kind_of_device_is_there_before_a_service_starts(unit: str) -> None:
+    """systemd looks kinds up by name when it starts a service, and leaves out those that the kernel has not yet."""
+    text = (HARDWARE / "systemd" / f"{unit}.service").read_text("utf-8")
+    assert "DevicePolicy=closed" in text
+    assert "DefaultDependencies" not in text, "after sysinit.target, and so after systemd-modules-load.service"
+    kinds = set(re.findall(r"^DeviceAllow=char-(\w+) ", text, re.MULTILINE))
+    assert kinds == BUILT_IN | MODULE_OF.keys()
+    listed = (HARDWARE / "image/root/etc/modules-load.d/getuige.conf").read_text("utf-8").splitlines()
+    assert {line for line in listed if not line.startswith("#")} == set(MODULE_OF.values())
+
+
 def test_udev_gives_each_part_to_a_group_of_the_service() -> None:
     service = (HARDWARE / "systemd" / "getuige.service").read_text("utf-8")
     found = re.search(r"^SupplementaryGroups=(.+)$", service, re.MULTILINE)
