@@ -120,6 +120,23 @@ def test_it_starts_again_in_another_format_and_is_silent_in_between(pipeline: Vi
     camera.close()
 
 
+def test_one_that_loses_its_power_is_given_back_wholly_at_each_stop(pipeline: VirtualPipeline) -> None:
+    """Only then does the kernel close the lens, and set it up when it is opened again."""
+
+    def threads() -> set[str]:
+        return {path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")}
+
+    with Picamera2Camera(keep_open=False, load=pipeline.load) as camera:
+        for _ in range(2):
+            pictures: Collector[AccessUnit] = Collector()
+            camera.start(SMALL, pictures)
+            pictures.wait(10)
+            assert "CameraManager" in threads(), "libcamera's own"
+            camera.stop()
+            pipeline.opened.clear()
+            assert "CameraManager" not in threads()
+
+
 def test_a_sensor_that_falls_silent_is_a_fault_and_a_restart_mends_it(pipeline: VirtualPipeline) -> None:
     pictures: Collector[AccessUnit] = Collector()
     with Picamera2Camera(load=pipeline.load, stall_ns=400_000_000) as camera:
