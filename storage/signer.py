@@ -72,7 +72,7 @@ def signer_from_uri(uri: str, *, anew: bool = False) -> Signer:
     if scheme == "memory" and not rest:
         return MemorySigner.generate()
     if scheme == "tpm" and rest:
-        return _in_tpm(rest, anew)
+        return _in_tpm(rest, anew=anew)
     if scheme != "file" or not rest:
         raise KeyFileError(f"signer {uri!r} is not understood: use memory:, file:PATH or tpm:HANDLE")
     path = Path(rest)
@@ -86,7 +86,21 @@ def signer_from_uri(uri: str, *, anew: bool = False) -> Signer:
     return MemorySigner(key)
 
 
-def _in_tpm(rest: str, anew: bool) -> Signer:
+def standing_signer(uri: str) -> Signer | None:
+    """Return the signer that a URI names as it stands, and make none; None where none ever stays (``memory:``).
+
+    Raises:
+        KeyFileError: as `signer_from_uri`, or nothing stands there.
+    """
+    scheme, _, rest = uri.partition(":")
+    if scheme == "memory" and not rest:
+        return None
+    if scheme == "tpm" and rest:
+        return _in_tpm(rest, make=False)
+    return signer_from_uri(uri)
+
+
+def _in_tpm(rest: str, *, anew: bool = False, make: bool = True) -> Signer:
     # Not every device has a TPM, and the package needs C libraries that only those that do have.
     try:
         from storage.signer_tpm import TpmPlace, TpmSigner, erase
@@ -95,6 +109,8 @@ def _in_tpm(rest: str, anew: bool) -> Signer:
             f"a key in a TPM needs the package tpm2-pytss (Debian: python3-tpm2-pytss): {str(error).splitlines()[0]}"
         ) from None
     place = TpmPlace.parse(rest)
+    if not make:
+        return TpmSigner.find(place)
     if anew:
         erase(place)
     return TpmSigner.find_or_make(place)

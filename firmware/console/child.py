@@ -1,10 +1,10 @@
 """What `Bench` runs: ``python -m firmware.console.child SETTINGS WHAT``.
 
-WHAT: ``self-test``, ``check-board WAIT_S WATCH_S``, or ``update-companion``.
+WHAT: ``self-test``, ``check-board WAIT_S WATCH_S``, ``update-companion``, or ``prove CHALLENGE``.
 
 What checks find goes to standard output, a JSON object a line: ``{"say":...}``, ``{"check":...,"text":...}``
-or ``{"values":{...}}``; what an update says, see `companion_child`. Whatever a library prints there goes to standard
-error instead.
+or ``{"values":{...}}``; what an update says, see `companion_child`, and a proof, `prove_child`. Whatever a library
+prints there goes to standard error instead.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from drivers.errors import DriverError
 from firmware.board_bench import board_parts
 from firmware.check_board import check_board, places_of
 from firmware.console.companion_child import update_companion
+from firmware.console.prove_child import tell_proof
 from firmware.errors import FirmwareError
 from firmware.hardware import make_hardware
 from firmware.live_values import watch
@@ -90,6 +91,8 @@ def main(arguments: Sequence[str]) -> int:
                     board(settings, emit, int(wait_s), int(watch_s))
                 case ["update-companion"]:
                     update_companion(settings.board, emit)
+                case ["prove", challenge]:
+                    tell_proof(settings.store.state, settings.enrolment.identity, bytes.fromhex(challenge), emit)
                 case _:
                     return _UNUSABLE
         except (FirmwareError, StorageError, DriverError, CaptureError) as error:

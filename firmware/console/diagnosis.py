@@ -9,6 +9,7 @@ from firmware.console.handler import Handler
 from firmware.console.log import ExportLog, Journal
 from firmware.console.place import Place
 from firmware.console.power import RestartRecorder, ShutDown
+from firmware.console.prove import Prove
 from firmware.console.status import Status
 from firmware.console.tools import Tools
 
@@ -20,6 +21,7 @@ def make_diagnosis(place: Place, tools: Tools) -> list[Handler]:
         SelfTest(tools),
         CheckBoard(tools),
         UpdateCompanion(tools),
+        Prove(tools),
         Journal(tools),
         ExportLog(tools),
         ReadClock(tools),

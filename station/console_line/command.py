@@ -20,6 +20,7 @@ from station.console_line import screen
 from station.console_line.clock import measure
 from station.console_line.clock import set_clock as set_clock_by
 from station.console_line.fetching import Fetching
+from station.console_line.proving import ask_proof, parse_device, proof_line
 from station.console_line.session import Where, at_the_cable
 from station.console_line.tell import (
     companion_line,
@@ -33,6 +34,7 @@ from station.console_line.tell import (
     when,
 )
 from station.errors import StationError
+from storage.keyfiles import load_device_key
 from wire.plain import decode, printable
 
 _WRONG = 1
@@ -104,6 +106,29 @@ def update_companion_command(context: typer.Context, as_json: Json = False) -> N
         screen.show_rows(companion_rows(answer), rich=rich)
         say(companion_line(answer))
     _end(well=answer.get("as_carried") is True)
+
+
+@console_app.command("prove")
+def prove_command(
+    context: typer.Context,
+    device_key: Annotated[
+        Path | None, typer.Option("--device-key", help="The public identity key (PEM) of the device that it has to be.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="The id of the device that it has to be, as its label has it.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Have the device prove that it holds the identity that it claims, or that you name."""
+    key = load_device_key(device_key) if device_key is not None else None
+    named = parse_device(device, key)
+    with at_the_cable(context.obj) as session:
+        shown = ask_proof(session, named, key)
+    if as_json:
+        _print(shown.fields)
+    else:
+        say(proof_line(shown))
+    _end(well=shown.holds)
 
 
 @console_app.command("journal")

@@ -36,12 +36,11 @@ from tpm2_pytss import (
 )
 
 from storage import signer_tpm
-from storage.errors import EnrolmentError, FormatError, KeyFileError, TpmError
+from storage.errors import EnrolmentError, KeyFileError, TpmError
 from storage.identity import P256_BYTES, is_signed
 from storage.keyfiles import load_device_key
 from storage.keyring_file import KeyringFile, enrol_device, is_enrolled
-from storage.prove import CHALLENGE_BYTES, is_proven, prove
-from storage.signer import MemorySigner, signer_from_uri
+from storage.signer import signer_from_uri
 from storage.signer_tpm import DEFAULT_TCTI, MARK, TpmPlace, TpmSigner, erase, explain
 from tests.storage.swtpm import HANDLE, Interposer, SoftTpm, running
 
@@ -442,18 +441,3 @@ def test_enrolment_that_the_tpm_broke_off_is_taken_up_again(tpm: SoftTpm, tmp_pa
     tpm.restart()
     assert enrol_device(state, signer_from_uri(tpm.uri)) == signer.public
     assert KeyringFile(state).load().identity == signer.public
-
-
-def test_a_device_proves_that_it_is_itself(tpm: SoftTpm) -> None:
-    signer = TpmSigner.find_or_make(tpm.place)
-    challenge = bytes(range(CHALLENGE_BYTES))
-    answer = prove(signer, challenge)
-    assert is_proven(signer.public, challenge, answer)
-    assert not is_proven(signer.public, challenge[::-1], answer)
-    assert not is_proven(signer.public, challenge[:-1], answer)
-    assert not is_proven(MemorySigner.generate().public, challenge, answer)
-    assert not is_proven(signer.public, challenge, signer.sign(challenge)), "a bare signature is no proof"
-    stranger = MemorySigner.generate()
-    assert not is_proven(signer.public, challenge, prove(stranger, challenge))
-    with pytest.raises(FormatError, match="32 bytes"):
-        prove(signer, challenge + b"x")

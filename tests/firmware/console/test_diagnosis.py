@@ -31,7 +31,7 @@ VERBS: list[tuple[str, dict[str, Any]]] = [
     ("status", {}), ("journal", {"lines": 5}), ("export-log", {}), ("clock", {}),
     ("set-clock", {"monotonic_ns": 1, "utc_ns": 1}), ("self-test", {}),
     ("check-board", {"wait_s": 1, "watch_s": 0}), ("restart-recorder", {}), ("shut-down", {}),
-    ("update-companion", {}),
+    ("update-companion", {}), ("prove", {"challenge": "00" * 32}),
 ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from wire.messages import Answer, Ask, parse
 
 VERBS = [
     *("status", "journal", "export-log", "clock", "set-clock", "self-test", "check-board", "restart-recorder"),
-    *("shut-down", "hello", "part", "give", "update-companion"),
+    *("shut-down", "hello", "part", "give", "update-companion", "prove"),
 ]
 CHILD = ("/bin/sh", "-c", "exit 1")
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-import tty
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +31,11 @@ from station.errors import StationError
 from station.technicians import issue_credential
 from tests.firmware.console.desk import ISSUED_S
 from tests.firmware.policies import UNIT
+from tests.station.console_line.liar import Liar, Say, answer, body, greeted
 from wire.bodies import BytesBody, Described
 from wire.calling import Calling
-from wire.frames import FrameReader, frame
-from wire.messages import Answer, Ask, Note, parse
+from wire.frames import frame
+from wire.messages import Answer, Ask, Note
 
 KEYS = [
     *("device", "name", "serial", "board", "firmware", "enrolled", "recorder", "told", "policy", "certificate"),
@@ -85,78 +83,6 @@ def test_any_value_is_a_time_or_unknown(value: object) -> None:
     assert len(percent_line(value)) < 10
 
 
-Say = Callable[[Ask], list[bytes]]
-
-
-class Liar:
-    """A device on a pseudo-terminal that says what it likes to each request. A context manager."""
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
-        self._master, slave = os.openpty()
-        tty.setraw(slave)
-        self._slave = slave
-        self.port = os.ttyname(slave)
-        self._thread = threading.Thread(target=self._run, name="liar", daemon=True)
-
-    def _run(self) -> None:
-        reader = FrameReader()
-        while True:
-            try:
-                texts = reader.feed(os.read(self._master, 4096))
-            except OSError:
-                return
-            for text in texts:
-                ask = parse(text)
-                if not isinstance(ask, Ask):
-                    return
-                for data in self._say(ask):
-                    try:
-                        os.write(self._master, data)
-                    except OSError:
-                        return
-
-    def __enter__(self) -> Liar:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._slave)
-        os.close(self._master)
-        self._thread.join(10)
-
-
-def greeted(then: Say) -> Say:
-    """Say a proper hello first."""
-
-    def say(ask: Ask) -> list[bytes]:
-        if ask.verb == "hello":
-            hello = {"device": "11" * 16, "challenge": "22" * 32, "name": "\x1b[2J"}
-            return [frame(Answer(ask.session, 0, hello).encode())]
-        return then(ask)
-
-    return say
-
-
-def answer(**fields: Any) -> Say:
-    return greeted(lambda ask: [frame(Answer(ask.session, ask.number, fields).encode())])
-
-
-def body(data: bytes) -> Say:
-    def say(ask: Ask) -> list[bytes]:
-        from wire.bodies import PART_BYTES, pack
-
-        if ask.verb == "part":
-            at = int(ask.fields["at"])
-            fields = {"at": at, "data": pack(data[at : at + PART_BYTES])}
-        else:
-            of = BytesBody(data)
-            fields = {"body": Described(of.size_bytes, of.digest).fields}
-        return [frame(Answer(ask.session, ask.number, fields).encode())]
-
-    return greeted(say)
-
-
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("technician")
@@ -178,6 +104,7 @@ def run(key: Path, say: Say, *arguments: str) -> tuple[int, str]:
 COMMANDS = (
     ["status"], ["status", "--json"], ["self-test"], ["check-board"], ["journal"], ["journal", "--json"], ["set-clock"],
     ["shut-down"], ["restart-recorder", "--json"], ["update-companion"], ["update-companion", "--json"],
+    ["prove"], ["prove", "--device", "11" * 16], ["prove", "--json"],
 )  # fmt: skip
 
 
