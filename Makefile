@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+# Where the identities of an image's devices are born: memory or tpm (docs/SETTINGS.md, "Identity").
+IDENTITY ?= memory
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # The tests start some hundred programs: each is compiled once, also where the surroundings say otherwise.
@@ -34,7 +36,7 @@ dock: $(STAMP) ## the end of a shift: two devices dock, one is pulled; receipts,
 	@$(PY) -m tools.dock
 
 image: $(STAMP) ## make a device's image: BASE=base.img BOARD=zero2w OUTPUT=bodycam.img; no root rights, no mounts
-	@$(PY) -m hardware.image --base "$(BASE)" --board "$(BOARD)" --output "$(OUTPUT)" $(IMAGE_OPTIONS)
+	@$(PY) -m hardware.image --base "$(BASE)" --board "$(BOARD)" --output "$(OUTPUT)" --identity "$(IDENTITY)" $(IMAGE_OPTIONS)
 
 setup-image: $(STAMP) ## install the emulator that `make image` compiles the image's Python with
 	@command -v qemu-aarch64-static >/dev/null || { echo "setup-image: installing qemu-user-static"; \

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         order = Order(
             base=options.base, board=options.board, output=options.output, project=_PROJECT, cache=options.cache,
             wheels=options.wheels, debs=options.debs, leave_out=frozenset(options.leave_out),
-            compile=not options.no_compile,
+            compile=not options.no_compile, identity=options.identity,
             epoch_s=_epoch(os.environ.get("SOURCE_DATE_EPOCH")),
         )  # fmt: skip
         made = build(order, _say)
@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--base", type=Path, required=True, help="Raspberry Pi OS Lite (64-bit), .img or .img.xz")
     parser.add_argument("--board", required=True, help="zero2w, pi4, pi5; simulated needs no Pi")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument(
+        "--identity", default="memory", metavar="memory|tpm", help="where the devices' identities are born"
+    )
     parser.add_argument("--cache", type=Path, default=_PROJECT / ".cache" / "image", help="keeps what was fetched")
     parser.add_argument("--wheels", type=Path, help="a folder with the wheels; nothing is fetched")
     parser.add_argument("--debs", type=Path, help="a folder with all Debian packages; nothing is fetched")

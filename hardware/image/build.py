@@ -27,6 +27,7 @@ from hardware.image.errors import ImageError
 from hardware.image.ext4 import Ext4, make_data
 from hardware.image.fat import Fat, check_fat
 from hardware.image.firmware_files import Source, firmware_entries, source_of
+from hardware.image.identity import Identity, identity_named
 from hardware.image.programs import PACKAGES, require, versions
 from hardware.image.sbom import bill
 from hardware.image.system import EMPTIED, LABEL, REMOVED, system_entries
@@ -63,6 +64,8 @@ class Order:
     """Debian packages that are not wanted: the manifest says so."""
     compile: bool = True
     """Compile the Python ahead; the manifest says so."""
+    identity: str = "memory"
+    """Where the identities of its devices are born: `hardware.image.identity`."""
     epoch_s: int | None = None
     """The moment at which everything is made; by default that of the project's commit."""
 
@@ -87,6 +90,7 @@ def build(order: Order, say: Callable[[str], None]) -> Made:
     """
     require({name: package for name, package in PACKAGES.items() if order.compile or name != EMULATOR})
     board = board_named(order.board)
+    identity = identity_named(order.identity, board)
     source = source_of(order.project)
     epoch_s = source.commit_s if order.epoch_s is None else order.epoch_s
     if epoch_s <= 0:
@@ -96,7 +100,7 @@ def build(order: Order, say: Callable[[str], None]) -> Made:
         _disk_errors(),
         tempfile.TemporaryDirectory(prefix=".image-", dir=order.output.parent) as held,
     ):
-        return _Job(order, board, source, epoch_s, Path(held), say).run()
+        return _Job(order, board, identity, source, epoch_s, Path(held), say).run()
 
 
 @contextmanager
@@ -111,10 +115,18 @@ def _disk_errors() -> Iterator[None]:
 
 class _Job:
     def __init__(
-        self, order: Order, board: Board, source: Source, epoch_s: int, held: Path, say: Callable[[str], None]
+        self,
+        order: Order,
+        board: Board,
+        identity: Identity,
+        source: Source,
+        epoch_s: int,
+        held: Path,
+        say: Callable[[str], None],
     ) -> None:
         self._order = order
         self._board = board
+        self._identity = identity
         self._source = source
         self._epoch_s = epoch_s
         self._held = held
@@ -133,10 +145,12 @@ class _Job:
         release = release_of(root, name)
         if self._board.hardware and not release.raspberry:
             raise ImageError(f"{name} is {release.description}, which starts on no Pi: take Raspberry Pi OS Lite")
+        self._identity.check_release(release)
         pins = wheels.pins((order.project / "requirements" / "device.lock").read_text("utf-8"), release.python)
         chosen = self._wheels(pins, release)
         there = packages_of((root.read(_STATUS) or b"").decode("utf-8", "replace"))
         debs, lacking = self._debs(root, base)
+        self._identity.check_packages(there, debs)
         with image.open("rb") as disk:
             first = disk.read(SECTOR_BYTES)
         signature = f"{disk_id(first):08x}"
@@ -166,6 +180,9 @@ class _Job:
 
     def _debs(self, root: Ext4, base: Base) -> tuple[list[Deb], list[str]]:
         wanted = set(packages.WANTED) | (set(packages.ON_A_PI) if self._board.hardware else set())
+        wanted |= self._identity.packages
+        if needed := sorted(self._order.leave_out & self._identity.packages):
+            raise ImageError(f"{needed[0]} cannot be left out: IDENTITY={self._identity.name} needs it")
         if unknown := sorted(self._order.leave_out - {*packages.WANTED, *packages.ON_A_PI}):
             raise ImageError(f"{unknown[0]} is not among the packages that an image has: {', '.join(sorted(wanted))}")
         missing = packages.lacking(root, wanted - self._order.leave_out)
@@ -203,7 +220,7 @@ class _Job:
         if not texts[0] or not texts[2]:
             raise ImageError("the base has no /etc/passwd or /etc/group; take it unchanged")
         accounts = harden(Accounts(*texts), users=_SYSTEM_USERS)
-        overlay.add(system_entries(self._board, signature, accounts))
+        overlay.add(system_entries(self._board, self._identity, signature, accounts))
         overlay.remove(path for path in REMOVED if overlay.get(path) is None)
         keys = [f"/etc/ssh/{name}" for name in root.names("/etc/ssh") if name.startswith("ssh_host_")]
         emptied = [f"{place}/{name}" for place in EMPTIED for name in root.names(place)]
@@ -235,7 +252,7 @@ class _Job:
         line = cmdline_txt((fat.read("cmdline.txt") or b"").decode("utf-8", "replace"), name)
         if f"root=PARTUUID={signature}-02 " not in line:
             raise ImageError(f"{name}: its cmdline.txt names the root of another card; take it unchanged")
-        fat.write("config.txt", config_txt(config, self._board.config_txt).encode())
+        fat.write("config.txt", config_txt(config, (*self._board.config_txt, *self._identity.config_txt)).encode())
         fat.write("cmdline.txt", line.encode())
         # What would change a device at its first start, were it still looked at.
         for leftover in _LEFTOVERS:
@@ -253,6 +270,7 @@ class _Job:
         size = image.stat().st_size
         manifest = {
             "format": 1, "image": {"name": output.name, "sha256": digest, "size_bytes": size}, "board": board.name,
+            "identity": self._identity.name,
             "version": self._source.version, "commit": self._source.commit, "changed": self._source.changed,
             "epoch_s": self._epoch_s, "base": {"sha256": base.digest, "release": release.codename,
             "python": release.python}, "left_out": lacking, "compiled": self._order.compile,
@@ -260,7 +278,9 @@ class _Job:
             "wheels": {wheel.filename: wheel.digest for wheel in chosen},
             "debs": {f"{deb.name}_{deb.version}_{deb.architecture}": deb.digest for deb in debs},
         }  # fmt: skip
-        sbom = bill(board.name, self._source, base, release, there, chosen, debs, digest, self._epoch_s)
+        sbom = bill(
+            board.name, self._identity.name, self._source, base, release, there, chosen, debs, digest, self._epoch_s
+        )
         beside = {
             ".sha256": f"{digest}  {output.name}\n",
             ".manifest.json": json.dumps(manifest, indent=2, sort_keys=True) + "\n",

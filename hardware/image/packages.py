@@ -18,7 +18,7 @@ from hardware.image.debs import installed
 from hardware.image.errors import ImageError
 from hardware.image.ext4 import Ext4
 
-WANTED = ("nftables", "polkitd", "rfkill", "iproute2", "python3-tpm2-pytss")
+WANTED = ("nftables", "polkitd", "rfkill", "iproute2")
 """What every image has."""
 ON_A_PI = (
     "libcamera-ipa", "python3-libcamera", "python3-lgpio", "python3-pidng", "python3-prctl", "python3-pyaudio",

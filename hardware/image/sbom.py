@@ -26,6 +26,7 @@ _NAMESPACE = uuid.UUID("1d0b7f8e-6a0c-5e0f-9f39-2c9d0c7b5a11")
 
 def bill(
     board: str,
+    identity: str,
     source: Source,
     base: Base,
     release: Release,
@@ -41,7 +42,8 @@ def bill(
         hashes=[_sha256(image)], licenses=[DisjunctiveLicense(id="EUPL-1.2")],
         properties=[Property(name="getuige:commit", value=source.commit or "unknown"),
                     Property(name="getuige:changed", value=str(source.changed).lower()),
-                    Property(name="getuige:board", value=board)],
+                    Property(name="getuige:board", value=board),
+                    Property(name="getuige:identity", value=identity)],
     )  # fmt: skip
     parts = [
         Component(

@@ -10,6 +10,7 @@ from hardware.image.accounts import Accounts
 from hardware.image.board import Board
 from hardware.image.entries import Entry, file, folder, link
 from hardware.image.errors import ImageError
+from hardware.image.identity import Identity
 
 HARDWARE = Path(__file__).resolve().parent.parent
 _ROOT = Path(__file__).resolve().parent / "root"
@@ -77,13 +78,16 @@ authority = "{data}/tls/ca.crt"
 certificate = "{data}/tls/device.crt"
 key = "{data}/tls/device.key"
 
+[enrolment]
+identity = "{identity}"
+
 [console]
 status = "/run/getuige/status.json"
 system = "systemd"
 """
 
 
-def system_entries(board: Board, disk: str, accounts: Accounts) -> Iterator[Entry]:
+def system_entries(board: Board, identity: Identity, disk: str, accounts: Accounts) -> Iterator[Entry]:
     """Return all of it; `disk` is the card's signature, eight hexadecimal digits.
 
     Raises:
@@ -103,9 +107,11 @@ def system_entries(board: Board, disk: str, accounts: Accounts) -> Iterator[Entr
     yield link("/etc/resolv.conf", "/run/NetworkManager/resolv.conf")
     yield link("/etc/localtime", "/usr/share/zoneinfo/Etc/UTC")
     yield folder(DATA, 0o700, uid, gid)
-    yield from _settings(board, gid)
+    yield from _settings(board, identity, gid)
     yield from _ours(board)
     yield from _units(board, disk)
+    if identity.modules:
+        yield file("/etc/modules-load.d/getuige-identity.conf", "".join(f"{name}\n" for name in identity.modules))
     if board.sensor is not None:
         yield from _sensor(board.sensor)
 
@@ -141,9 +147,9 @@ def fstab(disk: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _settings(board: Board, gid: int) -> Iterator[Entry]:
+def _settings(board: Board, identity: Identity, gid: int) -> Iterator[Entry]:
     yield folder("/etc/getuige", 0o750, gid=gid)
-    text = _SETTINGS.format(data=DATA, board=board.name)
+    text = _SETTINGS.format(data=DATA, board=board.name, identity=identity.uri)
     yield file("/etc/getuige/device.toml.in", text, 0o640, gid=gid)
     yield link("/etc/getuige/device.toml", "/run/getuige-settings/device.toml")
 

@@ -146,7 +146,9 @@ class Bench:
                 self.deb(name)
         return folder
 
-    def deb(self, name: str, architecture: str = "arm64", files: dict[str, bytes] | None = None) -> Path:
+    def deb(
+        self, name: str, architecture: str = "arm64", files: dict[str, bytes] | None = None, version: str = "1:2.0-1"
+    ) -> Path:
         """Make one."""
         tree = self.folder / f"deb-{name}"
         content = {f"lib/{name}.so": b"\x7fELF\n", f"usr/share/doc/{name}/README": b"long\n",
@@ -156,7 +158,7 @@ class Bench:
             (tree / path).write_bytes(data)
         (tree / "DEBIAN").mkdir()
         (tree / "DEBIAN" / "control").write_text(
-            f"Package: {name}\nVersion: 1:2.0-1\nArchitecture: {architecture}\nMaintainer: A <a@example.org>\n"
+            f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: A <a@example.org>\n"
             f"Description: {name}\n more of it\n"
         )
         (tree / "DEBIAN" / "postinst").write_text("#!/bin/sh\nexit 1\n")

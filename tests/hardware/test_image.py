@@ -278,7 +278,7 @@ def test_what_lies_beside_it(card: Card) -> None:
     assert manifest["image"]["sha256"] == digest
     assert manifest["board"] == "zero2w"
     assert len(manifest["wheels"]) == 2
-    assert len(manifest["debs"]) == 11
+    assert len(manifest["debs"]) == 10
     assert manifest["left_out"] == []
     assert set(manifest["tools"]) == {"e2fsprogs", "mtools"}
     assert all(re.match(r"\d", version) for version in manifest["tools"].values())
@@ -539,6 +539,15 @@ def _foreign_deb(order: Order) -> Order:
         (_break_deb, "no Debian package, or damaged"),
         (_foreign_deb, "is for amd64"),
         (lambda order: replace(order, board="pi3"), "BOARD is one of pi4, pi5, simulated, zero2w"),
+        (lambda order: replace(order, board="pi3", identity="tpm"), "BOARD is one of pi4, pi5, simulated, zero2w"),
+        (lambda order: replace(order, identity="hsm"), "identity 'hsm' is not known: IDENTITY is one of memory, tpm"),
+        (lambda order: replace(order, identity=""), "identity '' is not known"),
+        (lambda order: replace(order, board="simulated", identity="tpm"), "board 'simulated' has no TPM"),
+        (lambda order: replace(order, identity="tpm"), "lacks python3-tpm2-pytss, and so does the base"),
+        (
+            lambda order: replace(order, identity="tpm", leave_out=frozenset({"python3-tpm2-pytss"})),
+            "python3-tpm2-pytss cannot be left out: IDENTITY=tpm needs it",
+        ),
         (lambda order: replace(order, base=order.base.with_name("none.img")), "there is no such file"),
         (lambda order: replace(order, output=order.base), "is the base image"),
         (lambda order: replace(order, output=order.output.parent / "none" / "out.img"), "is no folder"),
@@ -680,13 +689,18 @@ def test_a_package_that_nobody_wants_cannot_be_left_out(bench: Bench, base: Path
         bench.build(order)
 
 
-def test_making_an_image_installs_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("given", "identity"), [([], "memory"), (["IDENTITY=tpm"], "tpm")])
+def test_making_an_image_installs_nothing(given: list[str], identity: str) -> None:
     """What ``make image`` would run, with nothing to set up: the builder, and nothing else."""
     done = subprocess.run(
-        ["make", "--no-print-directory", "-n", "-o", ".venv/.installed", "image", "BASE=a", "BOARD=b", "OUTPUT=c"],
+        ["make", "--no-print-directory", "-n", "-o", ".venv/.installed", "image", "BASE=a", "BOARD=b", "OUTPUT=c",
+         *given],
         cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+        env={key: value for key, value in os.environ.items() if key != "IDENTITY"},
     )  # fmt: skip
-    assert done.stdout.splitlines() == ['.venv/bin/python -m hardware.image --base "a" --board "b" --output "c" ']
+    assert done.stdout.splitlines() == [
+        f'.venv/bin/python -m hardware.image --base "a" --board "b" --output "c" --identity "{identity}" '
+    ]
 
 
 def test_room_is_reckoned_by_what_a_compressed_base_becomes(

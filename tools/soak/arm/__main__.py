@@ -132,7 +132,7 @@ def _build(cache: Path, base: Path, image: Path, held: Path, found: Findings) ->
         return build(
             Order(
                 base=base, board=_BOARD, output=output, project=Path.cwd(), cache=cache / "fetched",
-                leave_out=_NOT_DEBIANS, epoch_s=_EPOCH_S,
+                leave_out=_NOT_DEBIANS, identity="tpm", epoch_s=_EPOCH_S,
             ),
             _say,
         )  # fmt: skip
