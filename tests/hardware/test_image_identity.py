@@ -15,7 +15,7 @@ import pytest
 from firmware.board import BOARDS, load_board
 from firmware.board_wiring import wires
 from firmware.settings import load_settings
-from hardware.image import build as building
+from hardware.image import packages, wheels
 from hardware.image.base import Release
 from hardware.image.board import board_named
 from hardware.image.debs import Deb, Package
@@ -40,18 +40,22 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return bench
 
 
-def made(bench: Bench, identity: str) -> Card:
+def library(bench: Bench, folder: Path, version: str) -> Path:
+    """Make a folder of all Debian packages, with that release of the library for TPMs."""
+    own = Bench(folder)
+    shutil.copytree(bench.debs(), folder / "debs")
+    own.deb(LIBRARY, version=version)
+    return folder / "debs"
+
+
+def made(bench: Bench, identity: str, debs: Path) -> Card:
     order = bench.order(bench.folder / "base.img", f"{identity}.img", board="pi4")
-    return Card(bench, bench.build(replace(order, identity=identity)))
+    return Card(bench, bench.build(replace(order, identity=identity, debs=debs)))
 
 
 @pytest.fixture(scope="module")
-def card(bench: Bench) -> Card:
-    bench.deb(LIBRARY, version="2.3.0-1+b1").rename(bench.folder / "library.deb")
-    (bench.folder / "library.deb").rename(bench.debs() / "library.deb")
-    made_ = made(bench, "tpm")
-    (bench.debs() / "library.deb").unlink()
-    return made_
+def card(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Card:
+    return made(bench, "tpm", library(bench, tmp_path_factory.mktemp("new"), "2.3.0-1+b1"))
 
 
 def settings_of(card: Card) -> dict[str, Any]:
@@ -97,7 +101,7 @@ def test_what_enrols_a_device_may_open_its_tpm(card: Card) -> None:
 
 
 def test_a_device_without_one_has_nothing_of_it(bench: Bench) -> None:
-    card = made(bench, "memory")
+    card = made(bench, "memory", bench.debs())
     assert settings_of(card)["enrolment"]["identity"] == "memory:"
     config = (card.boot.read("config.txt") or b"").decode()
     assert "tpm" not in config
@@ -119,8 +123,8 @@ def test_bookworms_library_is_too_old_and_nothing_is_fetched(tmp_path: Path, mon
     def fetched(*_: object) -> None:
         raise AssertionError("something was fetched")
 
-    monkeypatch.setattr(building.packages, "fetch", fetched)
-    monkeypatch.setattr(building.wheels, "fetch", fetched)
+    monkeypatch.setattr(packages, "fetch", fetched)
+    monkeypatch.setattr(wheels, "fetch", fetched)
     bench = Bench(tmp_path, files=root_files("bookworm", "3.11"))
     bench.project()
     order = replace(bench.order(bench.base()), identity="tpm", debs=None, wheels=None)
@@ -132,12 +136,9 @@ def test_bookworms_library_is_too_old_and_nothing_is_fetched(tmp_path: Path, mon
 
 def test_an_old_library_is_refused(bench: Bench, tmp_path: Path) -> None:
     """It may lie in a folder that was given."""
-    own = Bench(tmp_path)
-    shutil.copytree(bench.debs(), tmp_path / "debs")
-    own.deb(LIBRARY, version="1.2.0-3")
-    order = replace(bench.order(bench.folder / "base.img"), identity="tpm", debs=tmp_path / "debs")
+    order = replace(bench.order(bench.folder / "base.img"), debs=library(bench, tmp_path, "1.2.0-3"))
     with pytest.raises(ImageError, match=re.escape(f"needs {LIBRARY} 2.1 or newer, and here is '1.2.0-3'")):
-        own.build(replace(order, output=tmp_path / "out.img"))
+        bench.build(replace(order, identity="tpm", output=tmp_path / "out.img"))
     assert not list(tmp_path.glob("out.img*"))
 
 

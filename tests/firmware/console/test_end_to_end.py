@@ -120,12 +120,15 @@ def test_a_recording_is_not_ended_over_a_cable(kit: Kit, tmp_path: Path) -> None
             for act in ("shut-down", "restart-recorder", "self-test", "check-board"):
                 status, text = ask(kit, cable, act)
                 assert (status, "it records" in text) == (1, True), text
+            status, text = ask(kit, cable, "prove", "--device-key", str(kit.base / "state" / "device.pub"))
+            assert (status, text.startswith("it holds signing keys that ")) == (0, True), text
             held.key(b"h")
             held.until("standby", 2)
             held.key(b"q")
             held.end()
         assert not manager.asked
-    assert [act["act"] for act in acts(kit)] == ["shut-down", "restart-recorder", "self-test", "check-board"]
+    assert [act["act"] for act in acts(kit)] == ["shut-down", "restart-recorder", "self-test", "check-board", "prove"]
+    assert kit.verify()[0] == 0
 
 
 def test_a_console_that_is_killed_in_a_check_starts_the_recorder_when_it_is_back(kit: Kit, tmp_path: Path) -> None:
