@@ -89,9 +89,10 @@ def ask_proof(
         raise MessageError(f"no proof came: {error}") from None
     # The id is the digest of the public key: only the key of that very device can stand for it.
     identity = proof.identity if key is None else key
-    told = Shown(device, named is not None, Proven.NOTHING, len(identity) == P256_BYTES)
+    told = Shown(device, named is not None, Proven.NOTHING)
     if proof.device != device:
         return replace(told, why=f"the key of another device answered, {proof.device.hex()}")
+    told = replace(told, in_tpm=len(identity) == P256_BYTES)
     found = proven(identity, asked, proof)
     if found is Proven.NOTHING:
         return replace(told, why="what it answered is not signed with that device's keys for this challenge")
