@@ -138,7 +138,7 @@ def fstab(disk: str) -> str:
         # nofail: without evidence's place the service does not start, and the system does not wait for a password that
         # nobody has.
         f"PARTUUID={disk}-03 {DATA} ext4 "
-        "nodev,noexec,nosuid,noatime,errors=remount-ro,nofail,x-systemd.growfs,x-systemd.device-timeout=30s 0 2",
+        "nodev,noexec,nosuid,noatime,errors=remount-ro,nofail,x-systemd.growfs,x-systemd.device-timeout=90s 0 2",
     ]
     lines += [
         f"tmpfs {path} tmpfs nodev,noexec,nosuid,size={size},mode={mode} 0 0"
