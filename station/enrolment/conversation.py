@@ -121,7 +121,9 @@ class Conversation:
 
     def _granted(self, nonce: bytes, said: Mapping[str, Any], *, of: bytes = b"", proved: bool = False) -> Ended:
         request = parse_request(take_map(said, "request"))
-        if of not in (b"", request.replaces, request.device) or (request.kind is Kind.FIRST) != (of == b""):
+        # What was shown is that this is `of`: of that one alone may the request be, or take the place.
+        meant = {Kind.FIRST: b"", Kind.AGAIN: request.replaces, Kind.RENEWAL: request.device}[request.kind]
+        if of != meant or (request.kind is Kind.AGAIN and request.device == of):
             raise EnrolmentRefusedError("the device asks for something else than it was offered: it lies")
         if self._desk.networks is not None and said.get("networks") != NETWORKS:
             raise EnrolmentRefusedError(

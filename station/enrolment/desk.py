@@ -260,7 +260,7 @@ class Desk:
         device = request.device.hex()
         if known is not None and known.revoked and request.kind is not Kind.RENEWAL:
             raise EnrolmentRefusedError(_revoked(known))
-        replaces = request.replaces.hex() if proved else ""
+        replaces = request.replaces.hex() if proved and request.kind is Kind.AGAIN else ""
         replaced = self._known(replaces) if replaces else None
         kept = next((item.name for item in (before, known, replaced) if item is not None and item.name), "")
         name = self._name(request.serial, {device, replaces}, kept)

@@ -145,6 +145,20 @@ def test_a_request_with_a_foreign_tls_key_or_id_is_refused(own: Bench, camera: C
     assert "nobody agreed" in judged(again)
 
 
+@pytest.mark.parametrize("takes", ["another's place, as itself", "another's place, anew", "its own place, as itself"])
+def test_a_device_takes_no_others_place(own: Bench, camera: Camera, tmp_path: Path, takes: str) -> None:
+    victim = own.enrol(Camera(tmp_path / "victim")).granted.device
+    rogue = own.enrol(camera).granted.device
+    changes = {
+        "another's place, as itself": {"device": rogue, "replaces": victim},
+        "another's place, anew": {"replaces": victim},
+        "its own place, as itself": {"device": rogue},
+    }[takes]
+    with pytest.raises(EnrolmentRefusedError, match="something else than it was offered: it lies"):
+        own.enrol(camera, own.desk("", own.agreement()), line=Liar(camera, request_change(**changes)))
+    assert own.registered() == {victim: "", rogue: ""}
+
+
 def test_a_renewal_must_be_vouched_for_by_the_old_key(own: Bench, camera: Camera) -> None:
     own.enrol(camera)
     (camera.base / "tls" / "device.key").write_bytes(birth.born_tls(bytes(32), None, Board("", "")).tls_key)
