@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -19,10 +20,13 @@ from station.dock.turns import Turns
 from station.errors import RefusedError, StationError
 from storage.errors import KeyFileError
 from storage.tls import TlsFiles
+from wire.plain import printable
 
 _POLL_S = 2.0
 _AGAIN_S = 10.0
 _TURN_S = 1.0
+_MOST_TEXT = 500
+_log = logging.getLogger("getuige.dock")
 
 
 class BayState(Enum):
@@ -155,6 +159,12 @@ class Bay:
         if self._thread.is_alive():
             self._thread.join(30.0)
 
+    def move(self, host: str, port: int) -> None:
+        """Look elsewhere from now on, if nobody was found where it looked."""
+        with self._lock:
+            if self._status.state == BayState.WAITING.value:
+                self._host, self._port = host, port
+
     def status(self) -> dict[str, Any]:
         """Return how the bay stands."""
         with self._lock:
@@ -162,7 +172,14 @@ class Bay:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            wait_s = self.visit()
+            try:
+                wait_s = self.visit()
+            except Exception as error:  # noqa: BLE001 - whatever a device makes of this, its bay must not go dead
+                _log.error("bay %s: %s: %s", self._status.name, type(error).__name__, error)
+                self._set(
+                    BayState.TROUBLE, text=f"this station failed at it ({type(error).__name__}): look into its log"
+                )
+                wait_s = self._again_s
             self._stop.wait(wait_s)
 
     def visit(self) -> float:
@@ -282,5 +299,6 @@ class Bay:
         with self._lock:
             self._status.state = state.value
             for name, value in changes.items():
-                setattr(self._status, name, value)
+                # A text may be the device's own words.
+                setattr(self._status, name, printable(value, _MOST_TEXT) if isinstance(value, str) else value)
         self._on_change(self._status)

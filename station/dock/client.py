@@ -137,9 +137,11 @@ class DeviceClient:
         """
         response = self._ask("GET", f"/1/segments/{number}", {"Range": f"bytes={first}-{end - 1}"})
         expected = f"bytes {first}-{end - 1}/{size_bytes}"
+        # What it says besides is not read: the connection is of no use any more.
         if response.status != 206 or response.headers.get("Content-Range") != expected:
-            response.read(_MAX_JSON_BYTES)
             raise DeviceLiesError(f"asked for {expected} of segment {number}, it answers {response.status}")
+        if response.chunked or response.length != end - first:
+            raise DeviceLiesError(f"asked for {expected} of segment {number}, it sends another number of bytes")
         left = end - first
         turn = 0
         # Only while it is read: a bay that waits for its turn holds no memory.
@@ -156,7 +158,6 @@ class DeviceClient:
                 raise DeviceGoneError(f"it was gone while segment {number} was read")
             left -= count
             yield buffer[:count]
-        response.read()
 
     def post(self, path: str, body: bytes) -> str:
         """Give it something; return its answer.

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from station.asking import PassphraseFile, secret
 from station.console import say
@@ -63,7 +64,9 @@ def dock_command(
         bays: dict[str, Bay] = {}
 
         def add(name: str, host: str, port: int) -> None:
-            if name not in bays and len(bays) < _MAX_BAYS:
+            if name in bays:
+                bays[name].move(host, port)
+            elif len(bays) < _MAX_BAYS:
                 made = bays[name] = Bay(
                     name, host, port, office.tls, office.intake, office.folder / "incoming",
                     shelf=kept, handed=handed, turns=turns, on_change=lambda status: _changed(status, changed),
@@ -111,10 +114,11 @@ def _watch(bays: dict[str, Bay], stop: threading.Event, changed: threading.Event
 def _table(found: list[dict[str, Any]]) -> Table:
     table = Table("bay", "device", "state", "segments", "MiB", "receipts", "")
     for item in found:
-        table.add_row(
+        cells = (
             item["name"], item["device"][:16], item["state"], f"{item['segments_done']}/{item['segments']}",
             f"{item['bytes_done'] / 2**20:.0f}/{item['bytes'] / 2**20:.0f}", str(item["receipts"]), item["text"],
         )  # fmt: skip
+        table.add_row(*(Text(cell) for cell in cells))  # a name or a text is never markup
     return table
 
 

@@ -10,6 +10,7 @@ from zeroconf import Error as ZeroconfError
 from zeroconf import IPVersion, ServiceBrowser, ServiceListener, Zeroconf
 
 from station.errors import StationError
+from wire.plain import printable
 
 _SERVICE = "_getuige._tcp.local."
 _TIMEOUT_MS = 3000
@@ -39,7 +40,7 @@ class Discovery(ServiceListener):
         info = zc.get_service_info(type_, name, _TIMEOUT_MS)
         addresses = info.parsed_addresses() if info is not None else []
         if info is not None and info.port and addresses:
-            self._found(name.removesuffix(f".{type_}")[:32], addresses[0], info.port)
+            self._found(printable(name.removesuffix(f".{type_}"), 32), addresses[0], info.port)
 
     def update_service(self, zc: Zeroconf, type_: str, name: str) -> None:
         """It says something else about itself."""

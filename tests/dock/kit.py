@@ -150,9 +150,9 @@ class Station:
                 )
             )  # fmt: skip
 
-    def bay(self, port: int, **more: object) -> Bay:
+    def bay(self, port: int, *, name: str = "1", **more: object) -> Bay:
         return Bay(
-            "1", "127.0.0.1", port, self.tls, self.intake, self.base / "incoming", utc_ns=lambda: self.now_ns,
+            name, "127.0.0.1", port, self.tls, self.intake, self.base / "incoming", utc_ns=lambda: self.now_ns,
             poll_s=0.01, again_s=0.01, **more,  # type: ignore[arg-type]
         )  # fmt: skip
 

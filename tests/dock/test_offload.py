@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from rich.console import Console
 
 from station.authority import new_authority
 from station.custody.devices import Devices
 from station.custody.tables import DeviceRow
 from station.dock.bay import Handed
 from station.dock.client import DeviceClient
+from station.dock.command import _table
 from station.dock.errors import DeviceLiesError
 from station.dock.turns import Turns
 from station.errors import StationError
@@ -277,6 +281,87 @@ def test_a_list_that_lies_is_an_alarm(
         bay.visit()
     assert (bay.status()["state"], says in bay.status()["text"]) == ("alarm", True), bay.status()
     assert docked.receipts == []
+
+
+@pytest.mark.parametrize("length", ["99999999999", "0", "1"])
+def test_a_length_that_is_not_what_was_asked_for_is_an_alarm_and_asks_for_no_memory(
+    monkeypatch: pytest.MonkeyPatch, station: Station, docked: Docked, length: str
+) -> None:
+    honest = Application._segment
+
+    def lies(self: Application, environ: Any, start: Any, number: int) -> Any:
+        def started(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            return start(status, [(name, length if name == "Content-Length" else v) for name, v in headers], *more)
+
+        list(honest(self, environ, started, number))
+        return []
+
+    monkeypatch.setattr(Application, "_segment", lies)
+    with docked.served():
+        bay = station.bay(docked.port)
+        bay.visit()
+    assert (bay.status()["state"], "another number of bytes" in bay.status()["text"]) == ("alarm", True), bay.status()
+
+
+def test_a_bay_goes_on_whatever_happens_in_it(
+    monkeypatch: pytest.MonkeyPatch, station: Station, docked: Docked, caplog: pytest.LogCaptureFixture
+) -> None:
+    honest, failed = DeviceClient.segments, threading.Event()
+
+    def fails_once(self: DeviceClient) -> Any:
+        if not failed.is_set():
+            failed.set()
+            raise MemoryError
+        return honest(self)
+
+    states: list[str] = []
+    done = threading.Event()
+
+    def changed(status: Any) -> None:
+        states.append(status.state)
+        if status.state == "done":
+            done.set()
+
+    monkeypatch.setattr(DeviceClient, "segments", fails_once)
+    with docked.served():
+        bay = station.bay(docked.port, on_change=changed)
+        bay.begin()
+        try:
+            assert done.wait(60)
+        finally:
+            bay.close()
+    assert "trouble" in states
+    assert "MemoryError" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_what_a_device_says_is_nothing_that_a_terminal_obeys(station: Station, docked: Docked) -> None:
+    docked.accept = refuse("no \x1b]0;owned\x07\x1b[2J")
+    with docked.served():
+        bay = station.bay(docked.port, name="[/x]")
+        bay.visit()
+    status = bay.status()
+    assert status["text"].isprintable()
+    assert "owned" in status["text"]
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(_table([status]))
+    assert "[/x]" in shown.get()
+
+
+def test_a_bay_where_nobody_is_looks_where_the_device_is_now(station: Station, docked: Docked) -> None:
+    with docked.served(), socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+        nobody.close()
+        bay = station.bay(port)
+        bay.visit()
+        assert bay.status()["state"] == "waiting"
+        bay.move("127.0.0.1", docked.port)
+        bay.visit()
+        assert bay.status()["state"] == "done"
+        bay.move("127.0.0.1", port)
+        bay.visit()
+        assert bay.status()["state"] == "done", "who is found is not looked for elsewhere"
 
 
 def test_bytes_that_are_not_what_the_device_listed_are_not_kept(station: Station, docked: Docked) -> None:
