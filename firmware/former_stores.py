@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Protocol
 
 from storage.destroy import destroy, examine, finish
-from storage.errors import KeyFileError, StorageError
+from storage.errors import KeyFileError, StorageError, StoreError, StoreFailedError, StoreFullError
 from storage.inventory import SEGMENTS
 from storage.keyfiles import device_id, load_device_key
 from storage.layout import MAX_SEGMENT
-from storage.retention import due
+from storage.retention import Due, due
 from storage.segment_index import IndexedSegment, SegmentIndex
 
 _S = 1_000_000_000
@@ -76,17 +76,29 @@ class FormerStores:
         """Destroy what is too old and was stated so in an earlier round; state the rest.
 
         Raises:
-            StorageError: something is not sound, or the medium refused.
+            StoreError: something is not sound, and is left; all else was done.
+            StorageError: the medium refused.
         """
+        unsound: StoreError | None = None
         for former in self._known.values():
             finish(former.root, stop=busy)
             for item in list(due(former.segments, age_ns, limit_ns, under_way=_NONE)):
                 if busy():
                     return
-                if (former.root, item.number) not in self._stated:
-                    self._state(former, item.number, item.age_ns)
-                elif destroy(former.root, item.number, stop=busy) is not None:
-                    self._stated.discard((former.root, item.number))
+                try:
+                    self._destroy(former, item, busy)
+                except (StoreFailedError, StoreFullError):
+                    raise
+                except StoreError as error:  # for people to look at; the time of the others has come all the same
+                    unsound = unsound or error
+        if unsound is not None:
+            raise unsound
+
+    def _destroy(self, former: _Former, item: Due, busy: Callable[[], bool]) -> None:
+        if (former.root, item.number) not in self._stated:
+            self._state(former, item.number, item.age_ns)
+        elif destroy(former.root, item.number, stop=busy) is not None:
+            self._stated.discard((former.root, item.number))
 
     def _state(self, former: _Former, number: int, age_ns: int) -> None:
         what = examine(former.root, number, former.identity)

@@ -190,7 +190,7 @@ def test_what_is_strange_is_told_once_and_stays(tmp_path: Path) -> None:
 
 
 def test_what_is_broken_is_told_and_stays(tmp_path: Path) -> None:
-    with Bench(tmp_path, [FakeCapture()]) as bench:
+    with Bench(tmp_path, [FakeCapture()], RecorderTimes(segment_ns=SECOND)) as bench:
         record(bench)
         path = bench.enrolled.flash / SEGMENTS / segment_name(2)
         data = bytearray(path.read_bytes())
@@ -201,8 +201,10 @@ def test_what_is_broken_is_told_and_stays(tmp_path: Path) -> None:
         custodian.look()
         rig.clock.now_ns += 40 * DAY
         custodian.look()
+        custodian.look()
         assert path.read_bytes() == data
         assert "is not destroyed: it is not what it should be" in rig.told[-1].text
+        assert rig.numbers == [1, 2, 4], "and the one after it goes in its time"
         bench.finish()
 
 

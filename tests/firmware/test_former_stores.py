@@ -85,6 +85,7 @@ def test_what_cannot_be_told_is_told_and_kept(tmp_path: Path) -> None:
         record(bench)
         _, unknown = former(bench, tmp_path, "flash.before-unknown", known=False)
         _, damaged = former(bench, tmp_path)
+        _, sound = former(bench, tmp_path, "flash.before-z")
         path = damaged / SEGMENTS / "0000000003.seg"
         data = bytearray(path.read_bytes())
         data[-70] ^= 1
@@ -95,8 +96,9 @@ def test_what_cannot_be_told_is_told_and_kept(tmp_path: Path) -> None:
         custodian.look()
         assert "flash.before-unknown holds footage of an unknown identity" in rig.told[-1].text
         rig.clock.now_ns += 29 * DAY
-        for _ in range(3):
+        for _ in range(4):
             custodian.look()
+        assert media(sound) == [1, 4], "what is wrong with one keeps no other from its time"
         assert media(unknown) == [1, 2, 3, 4]
         assert 3 in media(damaged), "what is not sound is for people to look at"
         assert "0000000003.seg is not d" in rig.told[-1].text
