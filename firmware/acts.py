@@ -23,7 +23,8 @@ from wire.plain import decode, encode, expect, take_int, take_text
 
 FOLDER = "technician"
 _MOST_WAITING = 64
-_MOST_BYTES = 1024
+_MOST_BYTES = 4096
+"""More than a note can have: a name's 80 characters take up to 12 bytes each when they are escaped."""
 _EVERY_S = 0.5
 _JOIN_S = 5.0
 _DURABLE_NS = 30_000_000_000
@@ -45,6 +46,10 @@ class Act:
     """The verb."""
     utc_s: int
     """When, by the console's clock, in seconds since 1970."""
+
+
+_UNREADABLE = Act("", "", "unreadable", 0)
+"""Something was done, and its note is damaged: that it was is on record all the same."""
 
 
 class ActSpool:
@@ -127,7 +132,7 @@ class ActWatch:
                 act = _parse(file.read(_MOST_BYTES))
         except (OSError, WireError) as error:
             _log.warning("a technician's act cannot be read: %s", error)
-            return True
+            act = _UNREADABLE
         identity = path.name[21:37]
         return self._offer("technician", who=act.who, key=act.key, act=act.act, utc_s=act.utc_s, id=identity)
 

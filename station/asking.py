@@ -31,7 +31,10 @@ def secret(prompt: str, file: Path | None = None) -> bytes:
     if file is None:
         if not sys.stdin.isatty():
             raise StationError(f"{prompt}: nobody is there to ask; give it in a file")
-        return getpass.getpass(f"{prompt}: ").encode()
+        try:
+            return getpass.getpass(f"{prompt}: ").encode()
+        except (EOFError, UnicodeError):
+            raise StationError(f"{prompt}: nothing was typed that could be read") from None
     try:
         if file.stat().st_mode & 0o077:
             raise StationError(f"{file} can be read by others: chmod 600 {file}")

@@ -12,9 +12,11 @@ import typer
 from station.asking import passphrases, secret
 from station.audit.log import Act, Entry
 from station.console import say
+from station.errors import StationError
 from station.office_commands import Folder, PasswordFile, Who, acting, require_technician
 from station.technicians import credential_path, issue_credential, list_credentials
 from station.unit_key import load_unit_key
+from storage.keyfiles import load_signing_key
 
 technician_app = typer.Typer(no_args_is_help=True, help="Technicians' keys and credentials, for the console.")
 
@@ -38,6 +40,9 @@ def issue_command(
     with acting(station, who, password_file) as (office, person):
         require_technician(office, person)
         unit = load_unit_key(unit_key, passphrases(unit_passphrase_file))
+        known = office.folder / "unit.pub"
+        if known.exists() and load_signing_key(known, "unit's key") != unit.public:
+            raise StationError(f"{unit_key} is not the private half of {known}: devices would not take what it signs")
         passphrase = secret("Passphrase of the technician's key (empty: none)", passphrase_file)
         office.audit.write(
             Entry(person.number, "technician", Act.DEVICE, name, details={"what": "credential issued", "days": days})

@@ -36,6 +36,10 @@ def issue_credential(
     """
     if not name.strip() or not name.isprintable() or len(name) > 80:
         raise StationError("a technician has a name of up to 80 printable characters")
+    beside = credential_path(path)
+    if beside == path or beside.exists():
+        what = "is a credential's name" if beside == path else "exists already"
+        raise StationError(f"{beside} {what}: name a new file for the key, such as jansen.key")
     public = write_new_signing_key(path, passphrase)
     key = load_signing_key(public, "technician's key")
     made = Credential(name, key, now_s - _BACKDATED_S, now_s + days * _DAY_S)
@@ -44,10 +48,10 @@ def issue_credential(
     kept = folder / "technicians"
     try:
         kept.mkdir(mode=0o700, exist_ok=True)
-        replace_file(credential_path(path), data, mode=0o644)
+        replace_file(beside, data, mode=0o644)
         replace_file(kept / f"{_slug(name)}-{key.hex()[:8]}.credential", data, mode=0o644)
     except OSError as error:
-        raise StationError(f"cannot write the credential {credential_path(path)}: {error.strerror}") from None
+        raise StationError(f"cannot write the credential {beside}: {error.strerror}") from None
     return made
 
 

@@ -98,7 +98,10 @@ class Enrolment:
                 return self._taken(settled, grant)
             self._judge(grant, request)
             self._staging.accept(body)
-            return self._taken(settle_locked(self._places, self._staging), grant)
+            settled = settle_locked(self._places, self._staging)
+            if settled is Settled.NOTHING:
+                raise RefusedError("not-taken", "this device's own keys are damaged: give it a new identity (--again)")
+            return self._taken(settled, grant)
 
     def _judge(self, grant: Grant, request: Request) -> None:
         unit = self._place.unit() if self._place.device() is not None else None

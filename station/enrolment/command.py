@@ -89,6 +89,8 @@ def enrol_command(
             office.folder, unit or office.folder / "unit.pub", policy or office.folder / "policy.toml",
             office.signer.public, days, time.time_ns(), networks,
         )  # fmt: skip
+        if agreement is not None and agreement.unit.public != papers.unit:
+            raise StationError(f"{unit_key} is not the unit's private key: devices would not take its consent")
         desk = Desk(office, person, papers, name, time.time_ns, agreement)
         report = _reporting(labels, as_json=as_json)
         if port is not None:

@@ -135,7 +135,8 @@ class Conversation:
         answer = self._calling.call("enrol-grant", body=BytesBody(grant.encode())).fields
         off_s = take_int(answer, "clock_off_s", least=-(2**40), most=2**40)
         segments, size_bytes = _left(said)
-        return self._see_through(_OUTCOMES[request.kind], off_s, segments, size_bytes, request)
+        kind = _OUTCOMES[request.kind]
+        return self._see_through(kind, off_s, segments, size_bytes, request, granted.certificate)
 
     def _see_through(
         self,
@@ -144,6 +145,7 @@ class Conversation:
         segments: int = 0,
         size_bytes: int = 0,
         request: Request | None = None,
+        certificate: str = "",
     ) -> Ended:
         """Wait until the device shows that it is enrolled: a new identity comes with the recorder's next start."""
         ends_s = self._monotonic_s() + self._patience_s
@@ -154,6 +156,8 @@ class Conversation:
                 if request is not None and shown.device != request.device:
                     raise EnrolmentRefusedError("the device took the grant, and shows another identity: it lies")
                 granted = self._desk.confirm(shown, nonce)
+                if certificate and shown.certificate != certificate:
+                    raise EnrolmentRefusedError("the device took the grant, and goes on with its old certificate")
                 given = self._given(taken=granted.networks)
                 return Ended(outcome, shown.identity, granted, off_s, segments, size_bytes, given)
             if said["state"] != "waiting" or self._monotonic_s() >= ends_s:

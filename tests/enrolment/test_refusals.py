@@ -508,7 +508,11 @@ def test_what_was_granted_and_means_nothing_any_more_is_dropped(
 
 def test_a_device_whose_keyring_is_damaged_gets_a_new_identity(own: Bench, camera: Camera) -> None:
     first = own.enrol(camera).granted.device
+    certificate = (camera.base / "tls" / "device.crt").read_bytes()
     (camera.state / "keyring").write_bytes(b"rotten")
+    with pytest.raises(EnrolmentRefusedError, match="own keys are damaged: give it a new identity"):
+        own.enrol(camera, own.desk("", own.agreement(Kind.RENEWAL)))
+    assert (camera.base / "tls" / "device.crt").read_bytes() == certificate
     ended = own.enrol(camera, own.desk("", own.agreement()))
     assert (ended.outcome, ended.granted.replaces) == (Outcome.AGAIN, first)
     assert own.enrol(camera).outcome is Outcome.ALREADY

@@ -80,6 +80,13 @@ def test_a_thread_of_its_own_takes_them(tmp_path: Path) -> None:
     assert "technician" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_the_longest_name_fits(tmp_path: Path) -> None:
+    clock, chain, spool = SimulatedClock(), Chain(), ActSpool(tmp_path)
+    assert spool.leave(Act("\N{GRINNING FACE}" * 80, "0" * 16, "x" * 32, 2**40))
+    ActWatch(tmp_path, chain.offer, clock.monotonic_ns).look()
+    assert [event["who"] for event in chain.events] == ["\N{GRINNING FACE}" * 80]
+
+
 def test_no_more_wait_than_is_sound(tmp_path: Path) -> None:
     spool = ActSpool(tmp_path)
     assert all(spool.leave(ACT) for _ in range(64))
@@ -88,7 +95,7 @@ def test_no_more_wait_than_is_sound(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"act":1,"key":"","utc_s":1,"who":""}', b"\xff" * 5000])
-def test_what_is_no_act_is_told_and_removed(tmp_path: Path, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_no_act_is_put_on_record_as_such(tmp_path: Path, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
     clock, chain = SimulatedClock(), Chain()
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / f"{1:020d}-{2:016x}.act").write_bytes(data)
@@ -97,7 +104,7 @@ def test_what_is_no_act_is_told_and_removed(tmp_path: Path, data: bytes, caplog:
     for _ in range(40):
         watch.look()
         clock.advance(S)
-    assert not chain.events
+    assert [(event["act"], event["id"]) for event in chain.events] == [("unreadable", f"{2:016x}")]
     assert len(caplog.records) == 1
     assert [path.name for path in (tmp_path / FOLDER).iterdir()] == ["other"]
 

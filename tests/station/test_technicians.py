@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 from pathlib import Path
 
@@ -89,6 +90,26 @@ def test_what_will_not_do_is_refused(desk: Desk) -> None:
     with pytest.raises(StationError, match="for another key"):
         load_technician(desk.base / "jan.key", lambda _what: b"")
     assert [item.name for item in list_credentials(desk.base / "station")] == ["Jan Jansen", "Piet"]
+
+
+def test_no_file_of_somebodys_is_written_over(desk: Desk) -> None:
+    unit = load_unit_key(desk.base / "unit.key")
+    with pytest.raises(StationError, match=r"x\.credential is a credential's name: name a new file"):
+        issue_credential(desk.base / "station", unit, "Jan", 1, desk.base / "x.credential", b"", 10**9)
+    assert not (desk.base / "x.credential").exists()
+    (desk.base / "jan.credential").write_text("somebody's")
+    with pytest.raises(StationError, match=r"jan\.credential exists already"):
+        issue_credential(desk.base / "station", unit, "Jan", 1, desk.base / "jan.key", b"", 10**9)
+    assert not (desk.base / "jan.key").exists()
+    assert (desk.base / "jan.credential").read_text() == "somebody's"
+
+
+def test_another_key_than_the_units_signs_nothing(desk: Desk) -> None:
+    write_new_unit_key(desk.base / "other.key")
+    shutil.copyfile(desk.base / "other.pub", desk.base / "station" / "unit.pub")
+    assert "is not the private half of" in issue(desk, status=2)
+    assert not (desk.base / "jan.key").exists()
+    assert "credential issued" not in (desk.base / "station" / "audit" / "audit.log").read_text()
 
 
 def test_a_folder_that_takes_nothing_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
