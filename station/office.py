@@ -21,7 +21,7 @@ from station.custody.purposes import reader_with
 from station.custody.review import Review, Rules
 from station.errors import StationError
 from station.keys import load_station_key, write_new_key
-from station.opener import FileKeyOpener
+from station.opener import FileKeyOpener, LateOpener
 from station.people.accounts import Accounts
 from station.private_keys import Ask, Passphrases
 from station.signing import open_signer, write_new_signing_key
@@ -58,10 +58,13 @@ class OfficeSettings:
     dual_control: frozenset[Act] = field(default_factory=frozenset)
 
 
-def make_office(folder: Path, name: str, unit: str, hosts: list[str], passphrase: bytes) -> None:
+def make_office(
+    folder: Path, name: str, unit: str, hosts: list[str], passphrase: bytes, opening: bytes | None = None
+) -> None:
     """Make a station's folder, with keys, an authority for TLS, and settings to change.
 
-    Its two private keys are encrypted with `passphrase`, unless that is empty.
+    Its two private keys are encrypted with `passphrase`, unless that is empty; the one that opens footage with
+    `opening` where that is given.
 
     Raises:
         StationError: it holds a station already, or cannot be written.
@@ -70,7 +73,7 @@ def make_office(folder: Path, name: str, unit: str, hosts: list[str], passphrase
     settings = folder / "station.toml"
     if settings.exists():
         raise StationError(f"{folder} is a station already")
-    write_new_key(folder / "station.key", passphrase=passphrase)
+    write_new_key(folder / "station.key", passphrase=passphrase if opening is None else opening)
     write_new_signing_key(folder / "signing.key", passphrase)
     authority = new_authority(unit, datetime.now(UTC))
     save_authority(folder / "authority", authority)
@@ -133,7 +136,7 @@ class Office:
     """An open station. A context manager."""
 
     def __init__(self, folder: Path, ask: Ask, utc_ns: Callable[[], int] = time.time_ns) -> None:
-        """Open everything; `ask` is asked for passphrases.
+        """Open everything but `opener`, which opens when it is used; `ask` is asked for passphrases.
 
         Raises:
             StationError, KeyFileError: something is missing, damaged or not reachable.
@@ -142,7 +145,8 @@ class Office:
         self.settings = settings = load_office_settings(folder)
         passphrases = Passphrases(ask)
         self.signer: Signer = open_signer(settings.signing_key, folder, ask, passphrases)
-        self.opener = FileKeyOpener(load_station_key(folder / "station.key", passphrases))
+        # What opens footage is for those who look at it, and for the dock; a technician has no use for it.
+        self.opener = LateOpener(lambda: FileKeyOpener(load_station_key(folder / "station.key", passphrases)))
         self.database = Database(_absolute(settings.database, folder))
         bodies = settings.bodies
         self.bodies: BodyStore = open_bodies(bodies if "://" in bodies else str(folder / bodies))

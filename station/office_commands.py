@@ -61,6 +61,10 @@ def init_command(
     passphrase_file: Annotated[
         Path | None, typer.Option(help="Passphrase of its private keys; empty for none.")
     ] = None,
+    opening_passphrase_file: Annotated[
+        Path | None,
+        typer.Option(help="Another passphrase for station.key, which opens footage: technicians need not know it."),
+    ] = None,
 ) -> None:
     """Make a station: its keys, an authority for TLS, and its settings."""
     make_office(
@@ -69,6 +73,7 @@ def init_command(
         unit,
         host or [],
         secret("Passphrase of the station's private keys (empty: none)", passphrase_file),
+        None if opening_passphrase_file is None else secret("Passphrase of station.key", opening_passphrase_file),
     )
     say(f"{folder}: a station. Its public signing key, for policies and the defence: {folder / 'signing.pub'}")
     say(f"Devices seal to {folder / 'station.pub'}. First make an account: station people add --station {folder} ...")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -54,6 +56,31 @@ class FileKeyOpener:
             return envelope.kem.suite.decrypt(envelope.sealed, self._key.hpke, info=info)
         except (InvalidTag, ValueError):
             raise OpenError("the envelope does not open with the station key") from None
+
+
+class LateOpener:
+    """Another opener, made when something is to be opened: who does other things is asked for no passphrase."""
+
+    def __init__(self, make: Callable[[], KeyOpener]) -> None:
+        self._make = make
+        self._made: KeyOpener | None = None
+        self._lock = threading.Lock()
+
+    def open(self) -> KeyOpener:
+        """Make it now, and return it. Errors are `make`'s."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    @property
+    def recipient_id(self) -> bytes:
+        """The 16-byte id by which envelopes name its key."""
+        return self.open().recipient_id
+
+    def unwrap(self, envelope: Envelope, info: bytes) -> bytes:
+        """Return the content key."""
+        return self.open().unwrap(envelope, info)
 
 
 def content_key(opener: KeyOpener, place: Place, opening: Opening) -> bytes:

@@ -1,13 +1,14 @@
 """The end that answers: one session at a time, one request at a time; a request that comes again is answered as before.
 
-No I/O but the `send` that it is given, and no clock. What it keeps is bounded: a line, the last answer, one body each
-way.
+No I/O but the `send` that it is given. What it keeps is bounded: a line, the last answer, one body each way. A session
+in which nothing was answered for some minutes is over: a request that somebody on the line held back is good no more.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from wire.frames import FrameReader, frame
 from wire.messages import PROTOCOL, Answer, Ask, Note, parse
 from wire.plain import expect, printable, take_int, take_map
 
+_IDLE_NS = 300_000_000_000
 Tell = Callable[[Mapping[str, Any]], None]
 """Tells the asking end how far a request is: a sign of life for what takes longer than some seconds."""
 
@@ -54,6 +56,8 @@ class _Session:
 
     id: bytes
     challenge: bytes
+    answered_ns: int
+    """When something was last answered in it."""
     number: int = 0
     asked: bytes = b""
     """SHA-256 of the last request."""
@@ -71,11 +75,13 @@ class Answering:
         handle: Callable[[Asked], Reply],
         *,
         challenge: Callable[[], bytes] = lambda: secrets.token_bytes(CHALLENGE_BYTES),
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """`greet` says who this is; `handle` does what is asked, or raises `WireError`."""
         self._greet = greet
         self._handle = handle
         self._challenge = challenge
+        self._monotonic_ns = monotonic_ns
         self._reader = FrameReader()
         self._session: _Session | None = None
         self.ignored = 0
@@ -103,12 +109,14 @@ class Answering:
 
     def _answer(self, ask: Ask, digest: bytes, send: Callable[[bytes], None]) -> bytes:
         session = self._session
+        if session is not None and self._monotonic_ns() - session.answered_ns > _IDLE_NS:
+            session = self._session = None
         if session is None or session.id != ask.session:
             if ask.verb != "hello" or ask.number != 0:
                 return _framed(
                     Answer(ask.session, ask.number, code="no-session", text="there is no such session: begin anew")
                 )
-            session = self._session = _Session(ask.session, self._challenge(), number=-1)
+            session = self._session = _Session(ask.session, self._challenge(), self._monotonic_ns(), number=-1)
         if ask.number == session.number:
             # It came twice because our answer was lost; a different one under the same number is not answered.
             return session.answer if digest == session.asked else b""
@@ -116,14 +124,20 @@ class Answering:
             return b""  # late, from before
         session.number, session.asked, session.answer = ask.number, digest, b""
         session.answer = self._do(session, ask, send)
+        session.answered_ns = self._monotonic_ns()
         return session.answer
 
     def _do(self, session: _Session, ask: Ask, send: Callable[[bytes], None]) -> bytes:
+        lost = False
+
         def tell(fields: Mapping[str, Any]) -> None:
+            nonlocal lost
+            if lost:
+                return  # a line that takes nothing takes its time to refuse, each time
             try:
                 send(frame(Note(ask.session, ask.number, fields).encode()))
             except LineLostError:
-                return  # what is being done goes on; the answer is kept, and meets the same line
+                lost = True  # what is being done goes on; the answer is kept, and meets the same line
 
         try:
             match ask.verb:

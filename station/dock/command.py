@@ -57,6 +57,7 @@ def dock_command(
         places = [_place(item) for item in bay or []]
         if not places and discover is None:
             raise StationError("name a bay with --bay NAME=HOST:PORT, or find devices with --discover ADDRESS")
+        office.opener.open()  # while somebody is there to ask: it reads the purposes that officers chose
         handed = Handed(_policy(policy, unit), lambda device: _assignment(office.devices.carrier(device)))
         kept = LiveShelf(shelf, _SHELF_BYTES) if shelf is not None else None
         turns = Turns(at_once)

@@ -91,6 +91,19 @@ def test_a_station_asks_once_for_both_of_its_keys(tmp_path: Path) -> None:
         Office(tmp_path / "station", Person(b"wrong"))
 
 
+def test_who_opens_no_footage_is_not_asked_for_what_opens_it(tmp_path: Path) -> None:
+    make_office(tmp_path / "station", "station", "unit", [], WORD, b"another word")
+    person = Person(WORD, b"another word")
+    with Office(tmp_path / "station", person) as office:
+        assert len(office.signer.public) == 32
+        assert [prompt[-11:] for prompt in person.asked] == ["signing.key"]
+        for _ in range(2):
+            assert len(office.opener.recipient_id) == 16
+        assert [prompt[-11:] for prompt in person.asked] == ["signing.key", "station.key"]
+    with Office(tmp_path / "station", Person(WORD, b"wrong")) as office, pytest.raises(KeyFileError, match="not open"):
+        office.opener.open()
+
+
 def test_the_commands_read_it_from_a_file_that_nobody_else_can_read(bench: Bench, word: Path) -> None:
     key, unit = bench.folder / "new.key", bench.folder / "unit.key"
     assert bench.run("keygen", key, "--passphrase-file", word).status == 0

@@ -285,3 +285,46 @@ def test_a_signature_is_good_in_its_session_and_on_its_device_alone() -> None:
 def test_what_is_no_credential_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(MessageError):
         parse_credential(credential().fields | change)
+
+
+def test_a_request_that_was_held_back_is_good_for_some_minutes_and_no_more() -> None:
+    now_ns, sent, counter = [0], list[bytes](), Counter()
+    answering = Answering(lambda: {"device": ""}, counter, monotonic_ns=lambda: now_ns[0])
+
+    def said(ask: Ask) -> Answer:
+        sent.clear()
+        answering.take(frame(ask.encode()), sent.append)
+        (text,) = FrameReader().feed(sent[0])
+        found = parse(text)
+        assert isinstance(found, Answer)
+        return found
+
+    hello, held = Ask(b"sessions", 0, "hello", {"v": 1}), Ask(b"sessions", 2, "count", {})
+    challenge = said(hello).fields["challenge"]
+    for number, minutes in ((1, 4), (2, 8)):
+        now_ns[0] = minutes * 60 * 10**9
+        assert said(Ask(b"sessions", number, "count", {})).code == ""
+    now_ns[0] += 301 * 10**9
+    assert said(held).code == "no-session"
+    assert len(counter.asked) == 2
+    assert said(hello).fields["challenge"] != challenge, "and what was signed for the old one is good no more"
+
+
+def test_a_line_that_takes_nothing_is_not_told_again_and_again() -> None:
+    tried = []
+
+    def blocked(data: bytes) -> None:
+        tried.append(data)
+        if len(tried) > 1:
+            raise LineLostError("it takes nothing")
+
+    def busy(asked: Asked) -> Reply:
+        for number in range(50):
+            asked.tell({"at": number})
+        return Reply({})
+
+    answering = Answering(lambda: {"device": ""}, busy)
+    answering.take(frame(Ask(b"sessions", 0, "hello", {"v": 1}).encode()), blocked)
+    with pytest.raises(LineLostError):
+        answering.take(frame(Ask(b"sessions", 1, "check", {}).encode()), blocked)
+    assert len(tried) == 3, "the hello's answer, one note, and the answer"
