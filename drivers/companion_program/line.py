@@ -136,8 +136,18 @@ class CompanionLine:
             self._send(program, progress)
         self._ask(f"finish {program.digest}")
         before = self._boot
-        self._ask("restart")
+        self._restart()
         return self._see(program, before)
+
+    def _restart(self) -> None:
+        """Have it restart. Where that answer is lost it has restarted all the same: `_see` looks what runs then."""
+        try:
+            answer = self._say("restart")
+        except _SilentError:
+            return
+        # It knows of no hello any more: it has begun anew.
+        if not answer.ok and answer.words[0] != "hello":
+            raise self._refusal(answer)
 
     def _begin(self, program: Program, say: Callable[[str], None]) -> bool:
         """Wait until the button is held; return whether the controller has the whole program already."""

@@ -216,6 +216,22 @@ def test_a_noisy_line(quick: Bench, technician: Technician) -> None:
         quick.to_controller = quick.to_pi = whole
 
 
+def test_an_answer_that_is_lost_while_it_restarts(quick: Bench, technician: Technician) -> None:
+    """It does what it was asked, and what asks again finds it begun anew: the new program runs, and is kept."""
+    starts, heard = quick.starts, bytearray()
+
+    def listen(data: bytes) -> bytes:
+        heard.extend(data)
+        return data
+
+    def lose(data: bytes) -> bytes:
+        return nothing(data) if b" restart" in heard and quick.starts == starts else data
+
+    quick.to_controller, quick.to_pi = listen, lose
+    assert technician.update(newer()).version == "1.2.0"
+    assert heard.count(b" restart") > 1
+
+
 @pytest.mark.parametrize("word", [b"update ", b"piece 600 ", b"finish", b"keep"])
 def test_a_cable_that_is_pulled(quick: Bench, technician: Technician, word: bytes) -> None:
     """At every stage; what runs then is whole, and once more makes it good."""
