@@ -18,7 +18,7 @@ from storage.age_file import load_ages, save_ages
 from storage.age_meter import AgeMeter, Reading
 from storage.destroy import destroy, examine, finish
 from storage.destruction import Destruction, Reason
-from storage.errors import ReceiptError, StorageError, StoreError, StoreFailedError, StoreFullError
+from storage.errors import ReceiptError, StorageError, UnsoundError
 from storage.inventory import SEGMENTS, segment_name
 from storage.layout import ClockSource
 from storage.receipt import parse_receipt, receipt_digest
@@ -187,14 +187,12 @@ class Custodian:
         closed = self._index.refresh(self._open_segment() or 0)
         if closed:
             self._meter.forget({item.boot for item in closed} | self._former.boots)
-        unsound: StoreError | None = None
+        unsound: UnsoundError | None = None
         for item in list(due(closed, self._age_ns, self._limit_ns, under_way=self._chronicler.recording)):
             try:
                 if self._busy() or not self._destroy_one(item):
                     return
-            except (StoreFailedError, StoreFullError):
-                raise
-            except StoreError as error:  # for people to look at; the time of the others has come all the same
+            except UnsoundError as error:  # for people to look at; the time of the others has come all the same
                 unsound = unsound or error
         self._former.destroy(self._age_ns, self._limit_ns, self._busy)
         if unsound is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from storage.destroy import destroy, examine, finish
-from storage.errors import KeyFileError, StorageError, StoreError, StoreFailedError, StoreFullError
+from storage.errors import KeyFileError, StorageError, UnsoundError
 from storage.inventory import SEGMENTS
 from storage.keyfiles import device_id, load_device_key
 from storage.layout import MAX_SEGMENT
@@ -76,10 +76,10 @@ class FormerStores:
         """Destroy what is too old and was stated so in an earlier round; state the rest.
 
         Raises:
-            StoreError: something is not sound, and is left; all else was done.
+            UnsoundError: something is not sound, and is left; all else was done.
             StorageError: the medium refused.
         """
-        unsound: StoreError | None = None
+        unsound: UnsoundError | None = None
         for former in self._known.values():
             finish(former.root, stop=busy)
             for item in list(due(former.segments, age_ns, limit_ns, under_way=_NONE)):
@@ -87,9 +87,7 @@ class FormerStores:
                     return
                 try:
                     self._destroy(former, item, busy)
-                except (StoreFailedError, StoreFullError):
-                    raise
-                except StoreError as error:  # for people to look at; the time of the others has come all the same
+                except UnsoundError as error:  # for people to look at; the time of the others has come all the same
                     unsound = unsound or error
         if unsound is not None:
             raise unsound

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -10,42 +10,24 @@ import typer
 from typer.core import TyperGroup
 
 
-class Commands(MutableMapping[str, Any]):
-    """Commands by their names, in the order of `where`."""
-
-    def __init__(self, where: Mapping[str, str]) -> None:
-        """`where`: what each name stands for, ``package.module:attribute``, a Typer or a function."""
-        self._where = dict(where)
-        self._loaded: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._loaded:
-            module, _, attribute = self._where[name].partition(":")
-            self._loaded[name] = _command(name, getattr(import_module(module), attribute))
-        return self._loaded[name]
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        self._where.setdefault(name, "")
-        self._loaded[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._where[name]
-        self._loaded.pop(name, None)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._where)
-
-    def __len__(self) -> int:
-        return len(self._where)
-
-
 def lazy_group(where: Mapping[str, str]) -> type[TyperGroup]:
-    """Return a group (for ``Typer(cls=...)``) of `Commands`."""
+    """Return a group, for ``Typer(cls=...)``, of commands in the order of `where`.
+
+    `where` says what each name stands for: ``package.module:attribute``, a Typer or a function.
+    """
 
     class LazyGroup(TyperGroup):
         def __init__(self, **attributes: Any) -> None:
             super().__init__(**attributes)
-            self.commands = Commands(where)
+            self._loaded: dict[str, Any] = {}
+            # The names alone, for help and for suggestions; what they stand for, `get_command` says.
+            self.commands = dict.fromkeys(where)  # type: ignore[assignment]
+
+        def get_command(self, _ctx: Any, name: str) -> Any:
+            if name in where and name not in self._loaded:
+                module, _, attribute = where[name].partition(":")
+                self._loaded[name] = _command(name, getattr(import_module(module), attribute))
+            return self._loaded.get(name)
 
     return LazyGroup
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from storage.destruction import Destroyed
 from storage.durable import sync_directory
-from storage.errors import StoreError, StoreFailedError
+from storage.errors import StoreFailedError, UnsoundError
 from storage.inventory import SEGMENTS, TORN, segment_name
 from storage.particulars import Previous
 from storage.segment_report import SegmentReport, Status, verify_segment
@@ -39,7 +39,7 @@ def examine(root: Path, number: int, identity: bytes) -> Destroyed:
     """Read a segment that is to be destroyed and return what is to be stated about it.
 
     Raises:
-        StoreError: it is not sound: what is broken or another's is for people to look at, not to destroy.
+        UnsoundError: it is not sound: what is broken or another's is for people to look at, not to destroy.
         StoreFailedError: it cannot be read.
     """
     path = root / SEGMENTS / segment_name(number)
@@ -57,7 +57,7 @@ def _stub(report: SegmentReport, number: int, size_bytes: int, digest: bytes) ->
     first, tip, opening = report.first, report.tip, report.opening
     sound = report.status in (Status.CLOSED, Status.CUT) and report.torn_bytes == 0
     if first is None or tip is None or opening is None or not sound or first.place.segment != number:
-        raise StoreError(
+        raise UnsoundError(
             f"{report.path} is not destroyed: it is not what it should be ({report.error}); take the device in"
         )
     return Destroyed(

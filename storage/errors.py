@@ -39,6 +39,10 @@ class StoreError(StorageError):
     """The store cannot be used: not a store, in use by another recorder, or its state contradicts the flash."""
 
 
+class UnsoundError(StoreError):
+    """A segment is not what it should be. It is left for people to look at; nothing is wrong with the medium."""
+
+
 class StoreFullError(StoreError):
     """No room is left for more evidence. What was written stays; nothing is overwritten."""
 

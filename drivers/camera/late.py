@@ -1,4 +1,4 @@
-"""A camera whose sensor the kernel finds only once it has power."""
+"""A camera before whose start something is to be done: power is awaited, or its sensor looked for once it has it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class LateCamera:
         return self._camera.name
 
     def start(self, fmt: VideoFormat, sink: AccessUnitSink) -> None:
-        """Do what comes before, and start the camera. It must have power.
+        """Do what comes before, and start the camera.
 
         Raises:
-            DriverError: its sensor does not answer; or the camera's own.
+            DriverError: what comes before does not succeed; or the camera's own.
         """
         self._before()
         self._camera.start(fmt, sink)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
+from drivers.camera.late import LateCamera
 from drivers.camera.protocol import AccessUnitSink, Camera, VideoFormat
 from drivers.camera_power.protocol import CameraPower
 from drivers.errors import DriverError
@@ -14,7 +13,7 @@ from drivers.errors import DriverError
 _LOOK_S = 0.01
 
 
-class PoweredCamera:
+class PoweredCamera(LateCamera):
     """Another camera behind a switch. Implements `drivers.camera.protocol.Camera`; closing it closes that camera."""
 
     def __init__(
@@ -27,16 +26,11 @@ class PoweredCamera:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`wait_s`: how long the power may take to come on. `power` stays the caller's to close."""
-        self._camera = camera
+        super().__init__(camera, self._await_power)
         self._power = power
         self._wait_s = wait_s
         self._monotonic = monotonic
         self._sleep = sleep
-
-    @property
-    def name(self) -> str:
-        """The camera's own name."""
-        return self._camera.name
 
     def start(self, fmt: VideoFormat, sink: AccessUnitSink) -> None:
         """Ask for power, wait for it, and start the camera.
@@ -46,8 +40,7 @@ class PoweredCamera:
         """
         self._power.enable(True)
         try:
-            self._await_power()
-            self._camera.start(fmt, sink)
+            super().start(fmt, sink)
         except BaseException:
             self._power.enable(False)
             raise
@@ -64,22 +57,10 @@ class PoweredCamera:
     def stop(self) -> None:
         """Stop the camera, and let go of its power."""
         try:
-            self._camera.stop()
+            super().stop()
         finally:
             self._power.enable(False)
 
     def fault(self) -> str | None:
         """The camera's own, or that its power went."""
-        return self._camera.fault() or (None if self._power.powered else "camera: its power was taken away")
-
-    def close(self) -> None:
-        """Close the camera. Idempotent."""
-        self._camera.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self.close()
+        return super().fault() or (None if self._power.powered else "camera: its power was taken away")

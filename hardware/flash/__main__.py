@@ -46,9 +46,10 @@ def _parser() -> argparse.ArgumentParser:
 def _write(path: Path, devices: list[Path], *, yes: bool, ask: Callable[[str], str]) -> int:
     image = load_image(path)
     targets = [look_at(device, image.size_bytes) for device in devices]
-    if len({same_as(device) for device in devices}) != len(devices):
+    cards = {same_as(device) for device in devices}
+    if len(cards) != len(devices):
         raise FlashError("the same card is named twice")
-    if same_as(path) in {same_as(device) for device in devices}:
+    if same_as(path) in cards:
         raise FlashError(f"{path} is the image itself: name the card that it is to be written to")
     sys.stdout.write(f"{path}: {image.size_bytes} bytes, SHA-256 {image.digest.hex()}\n")
     sys.stdout.write("".join(f"  {target.described}\n" for target in targets))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hardware.flash.errors import FlashError
 from hardware.flash.target import Target
-from hardware.image.disk import FAT32, LINUX, parse_three
+from hardware.image.disk import FAT32, LINUX, SECTOR_BYTES, parse_three
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 _BLKFLSBUF = 0x1261
@@ -24,7 +24,6 @@ _BLKFLSBUF = 0x1261
 _BLKDISCARD = 0x1277
 """ioctl(2): what the card holds from here on, and for so long, is wanted no more."""
 _ALIGN = 4096
-_SECTOR_BYTES = 512
 _PACKED = (b"\xfd7zXZ", b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh")
 _SUM = re.compile(r"([0-9a-f]{64}) [ *]")
 
@@ -48,7 +47,7 @@ def load_image(path: Path) -> Image:
         if not stat.S_ISREG(path.stat().st_mode):
             raise FlashError(f"the image {path} is no file")
         with path.open("rb") as file:
-            _check_table(path, file.read(_SECTOR_BYTES))
+            _check_table(path, file.read(SECTOR_BYTES))
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").digest()
             size = os.fstat(file.fileno()).st_size
@@ -61,7 +60,7 @@ def load_image(path: Path) -> Image:
 def _check_table(path: Path, sector: bytes) -> None:
     if sector.startswith(_PACKED):
         raise FlashError(f"the image {path} is compressed: unpack it first, for a card starts from what is written")
-    if len(sector) < _SECTOR_BYTES or sector[510:] != b"\x55\xaa":
+    if len(sector) < SECTOR_BYTES or sector[510:] != b"\x55\xaa":
         raise FlashError(f"{path} is no image of a card: it has no partition table")
     if [part.kind for part in parse_three(sector)] not in ([kind, LINUX, LINUX] for kind in FAT32):
         raise FlashError(

@@ -148,13 +148,14 @@ class _Job:
         self._identity.check_release(release)
         pins = wheels.pins((order.project / "requirements" / "device.lock").read_text("utf-8"), release.python)
         chosen = self._wheels(pins, release)
-        there = packages_of((root.read(_STATUS) or b"").decode("utf-8", "replace"))
-        debs, lacking = self._debs(root, base)
+        status = (root.read(_STATUS) or b"").decode("utf-8", "replace")
+        there = packages_of(status)
+        debs, lacking = self._debs(root, base, there)
         self._identity.check_packages(there, debs)
         with image.open("rb") as disk:
             first = disk.read(SECTOR_BYTES)
         signature = f"{disk_id(first):08x}"
-        overlay, accounts = self._gather(root, release, chosen, debs, signature)
+        overlay, accounts = self._gather(root, release, chosen, debs, status, signature)
         if self._order.compile:
             self._say("compiling the Python in it, by emulation (a minute or two)")
             overlay.add(list(compiled_entries(root, overlay, release.python, self._held, self._epoch_s)))
@@ -178,14 +179,14 @@ class _Job:
             wheels.fetch(pins, release.python, folder)
         return wheels.load(pins, release.python, folder)
 
-    def _debs(self, root: Ext4, base: Base) -> tuple[list[Deb], list[str]]:
+    def _debs(self, root: Ext4, base: Base, there: list[Package]) -> tuple[list[Deb], list[str]]:
         wanted = set(packages.WANTED) | (set(packages.ON_A_PI) if self._board.hardware else set())
         wanted |= self._identity.packages
         if needed := sorted(self._order.leave_out & self._identity.packages):
             raise ImageError(f"{needed[0]} cannot be left out: IDENTITY={self._identity.name} needs it")
         if unknown := sorted(self._order.leave_out - {*packages.WANTED, *packages.ON_A_PI}):
             raise ImageError(f"{unknown[0]} is not among the packages that an image has: {', '.join(sorted(wanted))}")
-        missing = packages.lacking(root, wanted - self._order.leave_out)
+        missing = packages.lacking(there, wanted - self._order.leave_out)
         folder = self._order.debs
         if folder is None:
             # The set that was once fetched for this very base is taken again: an archive moves on.
@@ -205,10 +206,9 @@ class _Job:
         return debs, sorted(wanted & self._order.leave_out)
 
     def _gather(
-        self, root: Ext4, release: Release, chosen: list[wheels.Wheel], debs: list[Deb], signature: str
+        self, root: Ext4, release: Release, chosen: list[wheels.Wheel], debs: list[Deb], status: str, signature: str
     ) -> tuple[Overlay, Accounts]:
         overlay = Overlay()
-        status = (root.read(_STATUS) or b"").decode("utf-8", "replace")
         if debs:
             overlay.add(package_entries(debs, status))
         overlay.add(wheels.environment_entries(chosen, release.python))

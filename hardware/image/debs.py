@@ -126,11 +126,6 @@ def packages_of(status: str) -> list[Package]:
     return sorted(found)
 
 
-def installed(status: str) -> set[str]:
-    """Return their names."""
-    return {package.name for package in packages_of(status)}
-
-
 def package_entries(debs: Iterable[Deb], status: str) -> Iterator[Entry]:
     """Return all their files, and dpkg's record of them beside what `status`, the base's, says."""
     text = status.rstrip("\n") + "\n\n" if status.strip() else ""

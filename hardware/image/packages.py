@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from hardware.image.debs import installed
+from hardware.image.debs import Package
 from hardware.image.errors import ImageError
 from hardware.image.ext4 import Ext4
 
@@ -57,10 +57,9 @@ def fetch(root: Ext4, wanted: Iterable[str], folder: Path) -> None:
         ready.replace(folder)
 
 
-def lacking(root: Ext4, wanted: Iterable[str]) -> list[str]:
-    """Return those that the base has not."""
-    there = installed((root.read(_STATUS) or b"").decode("utf-8", "replace"))
-    return sorted(set(wanted) - there)
+def lacking(there: Iterable[Package], wanted: Iterable[str]) -> list[str]:
+    """Return those that are not there."""
+    return sorted(set(wanted) - {package.name for package in there})
 
 
 def _lay_out(root: Ext4, place: Path) -> list[str]:

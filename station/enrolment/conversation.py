@@ -14,7 +14,7 @@ from station.enrolment.errors import EnrolmentRefusedError, EnrolmentUnfinishedE
 from station.enrolment.records import Granted
 from wire.bodies import BytesBody
 from wire.calling import Calling
-from wire.enrolment import NONCE_BYTES, Kind, Request, parse_request, take_identity
+from wire.enrolment import NONCE_BYTES, Kind, parse_request, take_identity
 from wire.errors import LineLostError, RefusedError, WireError
 from wire.networks import VERSION as NETWORKS
 from wire.plain import take_bytes, take_int, take_map, take_text
@@ -135,8 +135,7 @@ class Conversation:
         answer = self._calling.call("enrol-grant", body=BytesBody(grant.encode())).fields
         off_s = take_int(answer, "clock_off_s", least=-(2**40), most=2**40)
         segments, size_bytes = _left(said)
-        kind = _OUTCOMES[request.kind]
-        return self._see_through(kind, off_s, segments, size_bytes, request, granted.certificate)
+        return self._see_through(_OUTCOMES[request.kind], off_s, segments, size_bytes, granted)
 
     def _see_through(
         self,
@@ -144,8 +143,7 @@ class Conversation:
         off_s: int | None = None,
         segments: int = 0,
         size_bytes: int = 0,
-        request: Request | None = None,
-        certificate: str = "",
+        expected: Granted | None = None,
     ) -> Ended:
         """Wait until the device shows that it is enrolled: a new identity comes with the recorder's next start."""
         ends_s = self._monotonic_s() + self._patience_s
@@ -153,10 +151,10 @@ class Conversation:
             nonce, said = self._offer()
             if said["state"] == "enrolled":
                 shown = _shown(said)
-                if request is not None and shown.device != request.device:
+                if expected is not None and shown.device.hex() != expected.device:
                     raise EnrolmentRefusedError("the device took the grant, and shows another identity: it lies")
                 granted = self._desk.confirm(shown, nonce)
-                if certificate and shown.certificate != certificate:
+                if expected is not None and shown.certificate != expected.certificate:
                     raise EnrolmentRefusedError("the device took the grant, and goes on with its old certificate")
                 given = self._given(taken=granted.networks)
                 return Ended(outcome, shown.identity, granted, off_s, segments, size_bytes, given)

@@ -64,6 +64,17 @@ class Kit:
         assert firmware_main(kit.enrolment) == 0
         return kit
 
+    @classmethod
+    def in_tpm(cls, base: Path, uri: str) -> Kit:
+        """Make one whose identity was born in the TPM that `uri` names, as its settings say."""
+        kit = cls.make(base)
+        for path in (base / "state").iterdir():
+            path.unlink()
+        with kit.settings.open("a", encoding="utf-8") as file:
+            file.write(f'\n[enrolment]\nidentity = "{uri}"\n')
+        assert firmware_main([*kit.enrolment, "--identity", uri]) == 0
+        return kit
+
     @property
     def enrolment(self) -> list[str]:
         return [

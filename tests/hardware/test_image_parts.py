@@ -263,7 +263,7 @@ def test_packages_are_fetched_as_the_base_would(tmp_path: Path, root: Ext4) -> N
     status = "Package: there\nStatus: install ok installed\nArchitecture: arm64\nMaintainer: A\nVersion: 1:2.0-1\n"
     sources = file("/etc/apt/sources.list", f"deb [trusted=yes] copy:{repository} ./\n")
     lay(root, sources, file("/var/lib/dpkg/status", f"{status}Description: x\n\n"))
-    assert packages.lacking(root, ["wanted", "there"]) == ["wanted"]
+    assert packages.lacking(debs.packages_of(status), ["wanted", "there"]) == ["wanted"]
     target = tmp_path / "fetched" / "set"
     packages.fetch(root, ["wanted"], target)
     found = {debs.load_deb(path).name for path in target.glob("*.deb")}
@@ -294,7 +294,7 @@ def test_a_new_version_takes_the_place_of_the_old_one_on_record(tmp_path: Path) 
     record = next(entry for entry in debs.package_entries([deb], status) if entry.path == "/var/lib/dpkg/status")
     names = re.findall(r"^Package: (.*)$", record.data.decode(), re.MULTILINE)
     assert names == ["a", "z", "thing"]
-    assert debs.installed(record.data.decode()) == {"a", "thing"}
+    assert {package.name for package in debs.packages_of(record.data.decode())} == {"a", "thing"}
 
 
 def test_what_is_laid_over_a_root(root: Ext4) -> None:

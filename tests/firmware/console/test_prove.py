@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from firmware.cli import main as firmware_main
 from firmware.console.prove_child import make_proof, tell_proof
 from storage.errors import EnrolmentError
 from storage.keyfiles import load_device_key
@@ -36,17 +35,6 @@ def kit(tmp_path: Path) -> Kit:
     return Kit.make(tmp_path / "device")
 
 
-def in_tpm(base: Path, tpm: SoftTpm) -> Kit:
-    """A device whose identity was born in a TPM, as its settings say."""
-    made = Kit.make(base)
-    for path in (base / "state").iterdir():
-        path.unlink()
-    with made.settings.open("a", encoding="utf-8") as file:
-        file.write(f'\n[enrolment]\nidentity = "{tpm.uri}"\n')
-    assert firmware_main([*made.enrolment, "--identity", tpm.uri]) == 0
-    return made
-
-
 def identity(kit: Kit) -> bytes:
     return load_device_key(kit.base / "state" / "device.pub")
 
@@ -66,12 +54,12 @@ def test_a_device_without_a_tpm_answers_with_its_cards_keys(kit: Kit) -> None:
 
 
 def test_a_device_with_one_answers_with_its_identity(tmp_path: Path, tpm: SoftTpm) -> None:
-    assert answered(Desk(in_tpm(tmp_path / "device", tpm))) is Proven.IDENTITY
+    assert answered(Desk(Kit.in_tpm(tmp_path / "device", tpm.uri))) is Proven.IDENTITY
 
 
 def test_without_the_tpm_it_is_refused_in_one_line(tmp_path: Path, tpm: SoftTpm) -> None:
     """A card that was copied into a device without that TPM, with another one, or with other settings."""
-    kit = in_tpm(tmp_path / "device", tpm)
+    kit = Kit.in_tpm(tmp_path / "device", tpm.uri)
     desk, state = Desk(kit), kit.base / "state"
 
     def told(uri: str) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from firmware.cli import main as firmware_main
 from firmware.console.diagnosis import make_diagnosis
 from firmware.console.place import Place
 from firmware.settings import load_settings
@@ -31,7 +30,7 @@ from tests.firmware.device import Kit
 from tests.firmware.policies import UNIT
 from tests.station.console_line.liar import Liar, Say, answer, bodies, body
 from tests.storage.p256 import P256Signer
-from tests.storage.swtpm import SoftTpm, running
+from tests.storage.swtpm import running
 
 S = 1_000_000_000
 OLD_CHALLENGE = bytes(32)
@@ -98,7 +97,7 @@ def test_a_device_without_a_tpm(key: Path, kit: Kit) -> None:
 
 def test_a_device_with_a_tpm_and_its_card_in_another(key: Path, tmp_path: Path) -> None:
     with running(tmp_path / "tpm") as tpm:
-        kit = _in_tpm(tmp_path / "device", tpm)
+        kit = Kit.in_tpm(tmp_path / "device", tpm.uri)
         with cabled(kit) as port:
             said = f"it is {name(kit)}: the identity's own key answered, which no copy of its card has"
             assert ask(key, port, "--device-key", str(public(kit))) == (0, said)
@@ -115,16 +114,6 @@ def test_a_device_with_a_tpm_and_its_card_in_another(key: Path, tmp_path: Path) 
             kit.settings.write_text(kit.settings.read_text().replace(str(port_before), str(tpm.port)), "utf-8")
             status, text = ask(key, port, "--device-key", str(public(kit)))
         assert (status, text.startswith("the device refuses: there is no key 0x81100001 in the TPM")) == (1, True)
-
-
-def _in_tpm(base: Path, tpm: SoftTpm) -> Kit:
-    made = Kit.make(base)
-    for path in (base / "state").iterdir():
-        path.unlink()
-    with made.settings.open("a", encoding="utf-8") as file:
-        file.write(f'\n[enrolment]\nidentity = "{tpm.uri}"\n')
-    assert firmware_main([*made.enrolment, "--identity", tpm.uri]) == 0
-    return made
 
 
 def test_another_device_than_the_one_that_is_meant(key: Path, kit: Kit, tmp_path: Path) -> None:
